@@ -1,0 +1,41 @@
+# Everything a user or contributor needs; `make` or `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format benchmark clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $@
+
+demo: $(VENV)/.ready  ## set up, run the quickstart scenario, print its table and report
+	$(BIN)/fedfm-sim run quickstart --out runs/quickstart
+
+test: $(VENV)/.ready  ## set up and run the test suite (minutes)
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.ready  ## the tests that train for several seeds
+	$(BIN)/pytest -m slow
+
+check: $(VENV)/.ready  ## lint, format, types and layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_layering.py
+
+format: $(VENV)/.ready  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/.ready  ## batched trainer against the plain peft loop
+	$(BIN)/python benchmarks/trainer.py
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

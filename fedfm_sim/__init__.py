@@ -1,0 +1,1 @@
+"""fedfm-sim: an economic and security simulator for federated foundation models."""

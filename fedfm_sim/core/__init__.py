@@ -1,0 +1,1 @@
+"""The vocabulary shared by every layer; imports nothing else of fedfm-sim."""

@@ -1,0 +1,225 @@
+"""LoRA adapters as rows of one matrix, and as peft's files.
+
+An adapter is a row of P numbers; K adapters are a (K, P) float32 matrix. The
+layout says which slice of the row is which tensor. Training, aggregation and
+robust statistics are then plain matrix operations, and a file is one row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.backbone import Backbone
+
+PREFIX = "base_model.model."
+A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
+
+
+class LoraSettings(BaseModel):
+    """Which low-rank update is trained: ``dW = (alpha / rank) * B @ A`` (Hu et al. 2022)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=4, ge=1, le=256)
+    alpha: float = Field(default=8.0, gt=0, allow_inf_nan=False)
+    targets: str | tuple[str, ...] = Field(
+        default="all-linear", description="peft target_modules: names of Linear layers"
+    )
+
+    def to_peft(self) -> LoraConfig:
+        """Return peft's own configuration."""
+        targets = self.targets if isinstance(self.targets, str) else list(self.targets)
+        return LoraConfig(
+            r=self.rank, lora_alpha=self.alpha, target_modules=targets, lora_dropout=0.0
+        )
+
+
+@dataclass(frozen=True)
+class AdapterLayout:
+    """Where each tensor of an adapter lies in its row.
+
+    Attributes
+    ----------
+    modules : tuple of str
+        Paths of the adapted Linear layers in the backbone.
+    shapes : mapping of str to tuple
+        peft's tensor name to shape, in row order: A (r, in) then B (out, r).
+    settings : LoraSettings
+    """
+
+    modules: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    settings: LoraSettings
+
+    @property
+    def scaling(self) -> float:
+        """The factor ``alpha / rank`` on ``B @ A``."""
+        return self.settings.alpha / self.settings.rank
+
+    @cached_property
+    def size(self) -> int:
+        """P, the numbers in one adapter."""
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of one adapter as sent (float32)."""
+        return 4 * self.size
+
+    def views(self, adapters: Tensor) -> dict[str, Tensor]:
+        """Return views of a (K, P) matrix, each (K, ...) of its tensor's shape, by name."""
+        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
+        parts = torch.split(adapters, sizes, dim=1)
+        return {
+            name: part.view(len(adapters), *shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def factors(self, adapters: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return (A, B), of shapes (K, r, in) and (K, out, r), by module path."""
+        views = self.views(adapters)
+        return {module: self.pair(views, module) for module in self.modules}
+
+    def pair(self, views: Mapping[str, Tensor], module: str) -> tuple[Tensor, Tensor]:
+        """Return the (A, B) of one module out of tensors by name."""
+        return views[PREFIX + module + A_SUFFIX], views[PREFIX + module + B_SUFFIX]
+
+    def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Return the row (P,) of one adapter given by peft's tensor names.
+
+        Raises
+        ------
+        UserError
+            Naming the first tensor that is missing, unknown, misshapen or not floating.
+        """
+        for name in tensors:
+            if name not in self.shapes:
+                raise UserError(f"unknown tensor {name!r}")
+        row = torch.empty(1, self.size)
+        for name, view in self.views(row).items():
+            if name not in tensors:
+                raise UserError(f"missing tensor '{name}'")
+            given = tensors[name]
+            if tuple(given.shape) != self.shapes[name]:
+                raise UserError(
+                    f"tensor '{name}' has shape {tuple(given.shape)}, expected {self.shapes[name]}"
+                )
+            if not given.is_floating_point():
+                raise UserError(f"tensor '{name}' has type {given.dtype}, expected a float")
+            view[0] = given
+        return row[0]
+
+    def gram(self, adapters: Tensor) -> Tensor:
+        """Return the (K, K) inner products of the effective weights ``s B A``, float64.
+
+        Uses ``<B A, B' A'> = sum((B^T B') * (A A'^T))``, so no ``B A`` is formed.
+        """
+        products = torch.zeros(len(adapters), len(adapters), dtype=torch.float64)
+        for a, b in self.factors(adapters.double()).values():
+            inner_b = torch.einsum("kor,los->klrs", b, b)
+            inner_a = torch.einsum("kri,lsi->klrs", a, a)
+            products += (inner_b * inner_a).sum((2, 3))
+        return products * self.scaling**2
+
+    def change_gram(self, adapters: Tensor, reference: Tensor) -> Tensor:
+        """Return the (K, K) inner products of ``dW_k = s B_k A_k - s B_0 A_0``.
+
+        ``reference`` is the (P,) adapter that the changes start from. This is
+        what a robust rule should look at: (Q A, B Q^-1) is the same model.
+        """
+        full = self.gram(torch.cat([reference[None], adapters]))
+        cross = full[0, 1:]
+        return full[1:, 1:] - cross[:, None] - cross[None, :] + full[0, 0]
+
+
+def adapter_layout(backbone: Backbone, settings: LoraSettings) -> AdapterLayout:
+    """Return the layout that peft gives these settings on this backbone.
+
+    Raises
+    ------
+    UserError
+        When the targets match nothing or match modules that are not Linear.
+    """
+    peft_model = attach(backbone, settings)
+    shapes = {k: tuple(v.shape) for k, v in get_peft_model_state_dict(peft_model).items()}
+    modules = tuple(k[len(PREFIX) : -len(A_SUFFIX)] for k in shapes if k.endswith(A_SUFFIX))
+    for module in modules:
+        if not isinstance(backbone.model.get_submodule(module), torch.nn.Linear):
+            raise UserError(f"lora.targets: '{module}' is not a Linear layer")
+    order = [PREFIX + m + suffix for m in modules for suffix in (A_SUFFIX, B_SUFFIX)]
+    if set(order) != set(shapes):
+        raise UserError(f"lora.targets: unsupported adapter tensors {set(shapes) - set(order)}")
+    return AdapterLayout(modules, {name: shapes[name] for name in order}, settings)
+
+
+def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
+    """Return a peft model over a copy of the backbone (the original stays clean)."""
+    try:
+        return get_peft_model(deepcopy(backbone.model), settings.to_peft())
+    except ValueError as error:
+        raise UserError(f"lora.targets: {str(error).splitlines()[0]}") from error
+
+
+def initial_adapter(backbone: Backbone, layout: AdapterLayout, seed: int) -> Tensor:
+    """Return peft's initial adapter (P,): A Kaiming-uniform, B zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        state = get_peft_model_state_dict(attach(backbone, layout.settings))
+    return layout.flatten(state)
+
+
+def save_adapter(folder: Path, adapter: Tensor, layout: AdapterLayout, base: str) -> None:
+    """Write a (P,) adapter as peft does: adapter_config.json and safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v[0].clone() for k, v in layout.views(adapter[None]).items()}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = layout.settings.to_peft()
+    config.base_model_name_or_path = base
+    config.inference_mode = True
+    config.target_modules = list(layout.modules)
+    config.save_pretrained(str(folder))
+
+
+def load_adapter(folder: Path, layout: AdapterLayout) -> Tensor:
+    """Read an adapter (P,) that peft or `save_adapter` wrote; never unpickles.
+
+    Raises
+    ------
+    UserError
+        When a file is missing, is not safetensors, is of another model or
+        holds NaN or Inf.
+    """
+    try:
+        tensors = load_file(folder / "adapter_model.safetensors")
+        _check_config(json.loads((folder / "adapter_config.json").read_text()), layout)
+        row = layout.flatten(tensors)
+        if not row.isfinite().all():
+            raise UserError("holds NaN or Inf")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{folder}: not a safetensors adapter for this model ({error})") from error
+    return row
+
+
+def _check_config(config: object, layout: AdapterLayout) -> None:
+    """Refuse an adapter whose tensors mean another change of weights than the layout's."""
+    # What older versions of peft don't write.
+    optional: dict[str, object] = {"use_rslora": False, "alpha_pattern": {}, "rank_pattern": {}}
+    required = {"peft_type": "LORA", "r": layout.settings.rank, "lora_alpha": layout.settings.alpha}
+    given = optional | config if isinstance(config, dict) else {}
+    for key, expected in (required | optional).items():
+        if given.get(key) != expected:
+            raise UserError(f"{key} is {given.get(key)!r}, expected {expected!r}")

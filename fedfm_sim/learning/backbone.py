@@ -1,0 +1,144 @@
+"""A frozen foundation model, and the adapters' place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.examples import Examples
+
+#: Backbones that ship with the package: name to folder.
+SHIPPED = {"digits-vit": Path(__file__).parent / "checkpoints" / "digits-vit"}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen transformers model that all participants share.
+
+    Attributes
+    ----------
+    name : str
+        The shipped name, folder or hub id it came from.
+    model : PreTrainedModel
+        In eval mode, no parameter requires a gradient.
+    """
+
+    name: str
+    model: PreTrainedModel
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of the frozen parameters."""
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
+
+    def forward_flops(self, examples: Examples) -> float:
+        """Return the floating-point operations of one example's forward pass, counted."""
+        with flop_counter() as counter, torch.no_grad():
+            self.model(**examples.select(slice(0, 1)).inputs)
+        return float(counter.get_total_flops())
+
+
+@contextmanager
+def flop_counter() -> Iterator[FlopCounterMode]:
+    """Count floating-point operations, those of attention as plain matrix products.
+
+    torch's counter doesn't know the fused attention of CPUs and would count it as 0.
+    """
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        yield counter
+
+
+def load_backbone(name: str) -> Backbone:
+    """Load a shipped backbone, a local folder or a hub id.
+
+    Only safetensors are read and code from a hub is never run.
+
+    Raises
+    ------
+    UserError
+        When there is no such model, its task is not supported, or its weights
+        are damaged or don't fit its configuration.
+    """
+    source = SHIPPED.get(name, name)
+    if name in SHIPPED and not (SHIPPED[name] / "model.safetensors").exists():
+        raise UserError(f"backbone '{name}' is not built; run: fedfm-sim pretrain {name}")
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        model, found = _auto_class(config).from_pretrained(
+            source, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        )
+        # transformers would leave these at random values.
+        if found["missing_keys"]:
+            raise UserError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"backbone '{name}' can't be loaded; expected one of {', '.join(SHIPPED)}, "
+            f"a folder with config.json and model.safetensors, or a hub id ({reason})"
+        ) from error
+    return freeze(name, model)
+
+
+def freeze(name: str, model: PreTrainedModel) -> Backbone:
+    """Return ``model`` as a backbone: eval mode, no gradients."""
+    return Backbone(name, model.eval().requires_grad_(False))
+
+
+def _auto_class(config: object) -> Any:
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    for suffix, auto in (
+        ("ForImageClassification", AutoModelForImageClassification),
+        ("ForSequenceClassification", AutoModelForSequenceClassification),
+        ("ForCausalLM", AutoModelForCausalLM),
+    ):
+        if architecture.endswith(suffix):
+            return auto
+    raise UserError(
+        f"a backbone is a model for image classification, sequence classification or "
+        f"causal language modelling; this one is '{architecture or 'unnamed'}'"
+    )
+
+
+def example_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return each example's cross-entropy, in nats.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (N, C) for classification, (N, T, V) for causal language modelling.
+    labels : Tensor
+        (N,) classes, or (N, T) tokens with -100 where ignored; position t is
+        predicted from the positions before it, and the mean is over tokens.
+    """
+    if logits.ndim == 2:
+        return functional.cross_entropy(logits, labels, reduction="none")
+    targets = labels[:, 1:]
+    losses = functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), targets, reduction="none", ignore_index=-100
+    )
+    return losses.sum(1) / (targets != -100).sum(1).clamp(min=1)
+
+
+def module_at(model: nn.Module, path: str) -> tuple[nn.Module, str]:
+    """Return the parent of the submodule at ``path``, and its name there."""
+    parent, _, child = path.rpartition(".")
+    return model.get_submodule(parent), child

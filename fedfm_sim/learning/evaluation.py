@@ -1,0 +1,94 @@
+"""Evaluate many adapters on the same examples in batched passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.backbone import Backbone, example_losses, module_at
+from fedfm_sim.learning.examples import Examples
+
+#: Rows of the batch per pass; larger blocks fall out of the cache and run slower.
+BLOCK_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What M adapters predict on N examples.
+
+    Attributes
+    ----------
+    losses : (M, N) array
+        Cross-entropy of each example, nats.
+    predictions : (M, N) array
+        Most probable class; for language models, of the last position.
+    """
+
+    losses: npt.NDArray[np.float32]
+    predictions: npt.NDArray[np.int64]
+
+    def accuracy(self, labels: Tensor) -> npt.NDArray[np.float64]:
+        """Return each adapter's share of right predictions, (M,)."""
+        hits = self.predictions == labels.numpy()[None, :]
+        return np.asarray(hits.mean(axis=1), dtype=np.float64)
+
+
+class _MergedLinear(nn.Module):
+    """A Linear layer with one merged weight ``W + s B_m A_m`` for each block of rows."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        self.weights = base.weight[None]
+
+    def merge(self, a: Tensor, b: Tensor, scaling: float) -> None:
+        self.weights = torch.baddbmm(self.base.weight[None], b, a, alpha=scaling)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.reshape(len(self.weights), -1, x.shape[-1])
+        output = torch.bmm(rows, self.weights.transpose(1, 2))
+        if self.base.bias is not None:
+            output += self.base.bias
+        return output.view(*x.shape[:-1], -1)
+
+
+@torch.inference_mode()
+def evaluate(
+    backbone: Backbone, layout: AdapterLayout, adapters: Tensor, examples: Examples
+) -> Evaluation:
+    """Evaluate each of (M, P) adapters on the same N examples."""
+    count, size = len(adapters), len(examples)
+    losses = np.empty((count, size), dtype=np.float32)
+    predictions = np.empty((count, size), dtype=np.int64)
+    block = max(1, BLOCK_ROWS // max(size, 1))
+    merged = {m: _MergedLinear(backbone.model.get_submodule(m)) for m in layout.modules}
+    try:
+        _install(backbone, merged)
+        for start in range(0, count, block):
+            rows = adapters[start : start + block]
+            for module, (a, b) in layout.factors(rows).items():
+                merged[module].merge(a, b, layout.scaling)
+            inputs = {k: _tile(v, len(rows)) for k, v in examples.inputs.items()}
+            logits = backbone.model(**inputs).logits
+            each = example_losses(logits, _tile(examples.labels, len(rows)))
+            last = logits if logits.ndim == 2 else logits[:, -1]
+            losses[start : start + block] = each.view(len(rows), size).numpy()
+            predictions[start : start + block] = last.argmax(-1).view(len(rows), size).numpy()
+    finally:
+        _install(backbone, {m: layer.base for m, layer in merged.items()})
+    return Evaluation(losses, predictions)
+
+
+def _install(backbone: Backbone, layers: dict[str, nn.Linear] | dict[str, _MergedLinear]) -> None:
+    for module, layer in layers.items():
+        parent, name = module_at(backbone.model, module)
+        setattr(parent, name, layer)
+
+
+def _tile(tensor: Tensor, times: int) -> Tensor:
+    return tensor.repeat(times, *[1] * (tensor.ndim - 1))

@@ -1,0 +1,45 @@
+"""Labelled examples as the tensors that a transformers model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Index = npt.NDArray[np.int64] | npt.NDArray[np.bool_] | Sequence[int] | slice
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A set of N labelled examples.
+
+    Attributes
+    ----------
+    inputs : dict of str to Tensor
+        Model inputs by the name the model's ``forward`` gives them, such as
+        ``pixel_values`` (N, C, H, W) or ``input_ids`` (N, T).
+    labels : Tensor
+        (N,) class indices, or (N, T) token labels with -100 where ignored.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, index: Index) -> Examples:
+        """Return the examples at ``index``."""
+        at = index if isinstance(index, slice) else torch.as_tensor(np.asarray(index))
+        return Examples({k: v[at] for k, v in self.inputs.items()}, self.labels[at])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Examples]) -> Examples:
+        """Return all of ``parts``, one after the other."""
+        names = parts[0].inputs.keys()
+        inputs = {name: torch.cat([part.inputs[name] for part in parts]) for name in names}
+        return Examples(inputs, torch.cat([part.labels for part in parts]))

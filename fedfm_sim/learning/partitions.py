@@ -1,0 +1,202 @@
+"""Who holds which private examples, and in what ways their shards differ.
+
+Index partitions (`iid`, `dirichlet`, `quantity`) divide examples without
+overlap and never leave a participant empty. Shard changes (domains, label
+noise, duplicates, concept shift) then make the shards unlike each other, and
+the temporal ones make them change from round to round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.random import Streams
+from fedfm_sim.learning.domains import DOMAINS, domain
+from fedfm_sim.learning.examples import Examples
+
+Labels = npt.NDArray[np.int64]
+Parts = list[npt.NDArray[np.int64]]
+Share = Field(default=0.0, ge=0, le=1)
+
+
+class DataSettings(BaseModel):
+    """The data set, its partition and the ways in which shards differ."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = "digits"
+    partition: Literal["iid", "dirichlet", "quantity"] = "iid"
+    alpha: float = Field(default=0.5, gt=0, description="Dirichlet concentration; small is skewed")
+    domains: tuple[str, ...] = Field(
+        default=("faded", "rotated", "shaded", "ruled", "occluded"),
+        min_length=1,
+        description="participant k holds domain k modulo their number; 'original' is public",
+    )
+    label_noise: float = Share
+    duplicates: float = Share
+    concept_shift: float = Share
+    arrival: Literal["at-once", "gradual"] = "at-once"
+    drift: bool = False
+
+    @field_validator("domains")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            domain(name)
+        return names
+
+
+def iid(labels: Labels, participants: int, rng: np.random.Generator) -> Parts:
+    """Divide at random into parts whose sizes differ by at most one."""
+    return [np.sort(p) for p in np.array_split(rng.permutation(len(labels)), participants)]
+
+
+def dirichlet(labels: Labels, participants: int, alpha: float, rng: np.random.Generator) -> Parts:
+    """Divide each class by Dirichlet(alpha) proportions: label skew (Hsu et al. 2019).
+
+    A participant left empty is given one example of the largest part, so that
+    the draw is made once and ends for any ``alpha``.
+    """
+    owner = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        index = rng.permutation(np.flatnonzero(labels == label))
+        weights = rng.dirichlet(np.full(participants, alpha))
+        # A tiny alpha underflows to all-zero weights: one participant takes the class.
+        if not np.isfinite(weights).all() or weights.sum() == 0:
+            weights = np.eye(participants)[rng.integers(participants)]
+        cuts = (np.cumsum(weights)[:-1] * len(index)).round().astype(np.int64)
+        for participant, part in enumerate(np.split(index, cuts)):
+            owner[part] = participant
+    return _fill_empty([np.flatnonzero(owner == k) for k in range(participants)])
+
+
+def quantity(labels: Labels, participants: int, alpha: float, rng: np.random.Generator) -> Parts:
+    """Divide at random into parts of Dirichlet(alpha) sizes: quantity skew."""
+    weights = rng.dirichlet(np.full(participants, alpha))
+    if not np.isfinite(weights).all() or weights.sum() == 0:
+        weights = np.eye(participants)[rng.integers(participants)]
+    cuts = (np.cumsum(weights)[:-1] * len(labels)).round().astype(np.int64)
+    parts = np.split(rng.permutation(len(labels)), cuts)
+    return _fill_empty([np.sort(part) for part in parts])
+
+
+def _fill_empty(parts: Parts) -> Parts:
+    for k, part in enumerate(parts):
+        if not len(part):
+            largest = max(range(len(parts)), key=lambda j: len(parts[j]))
+            parts[k], parts[largest] = parts[largest][:1], parts[largest][1:]
+    return parts
+
+
+def partition(
+    labels: Labels, participants: int, settings: DataSettings, rng: np.random.Generator
+) -> Parts:
+    """Return each participant's example indices under the settings' scheme.
+
+    Raises
+    ------
+    UserError
+        When there are more participants than examples.
+    """
+    if participants > len(labels):
+        raise UserError(
+            f"participants: {participants} can't share {len(labels)} private examples; "
+            f"expected at most {len(labels)}"
+        )
+    schemes: dict[str, Callable[[], Parts]] = {
+        "iid": lambda: iid(labels, participants, rng),
+        "dirichlet": lambda: dirichlet(labels, participants, settings.alpha, rng),
+        "quantity": lambda: quantity(labels, participants, settings.alpha, rng),
+    }
+    return schemes[settings.partition]()
+
+
+def private_shards(
+    private: Examples, participants: int, classes: int, settings: DataSettings, streams: Streams
+) -> list[Examples]:
+    """Return the participants' shards, in the order in which they use them.
+
+    A share s of a participant's data is always the first s of its shard, so
+    the shards are shuffled here, once.
+    """
+    rng = streams.generator("partition")
+    shards = []
+    parts = partition(private.labels.numpy(), participants, settings, rng)
+    shifted = round(settings.concept_shift * participants)
+    for k, part in enumerate(parts):
+        draw = streams.generator("shard", k)
+        shard = private.select(draw.permutation(part))
+        shard = in_domain(shard, settings.domains[k % len(settings.domains)], draw)
+        shard = duplicate(shard, settings.duplicates)
+        shard = noisy_labels(shard, settings.label_noise, classes, draw)
+        if k >= participants - shifted:
+            shard = concept_shift(shard, classes)
+        shards.append(shard)
+    return shards
+
+
+def in_domain(shard: Examples, name: str, rng: np.random.Generator) -> Examples:
+    """Return image examples as the domain ``name`` shows them (feature skew)."""
+    if name == "original":
+        return shard
+    if "pixel_values" not in shard.inputs:
+        raise UserError(f"data.domains: '{name}' is a domain of images; expected 'original'")
+    images = DOMAINS[name](shard.inputs["pixel_values"], rng)
+    return Examples({**shard.inputs, "pixel_values": images}, shard.labels)
+
+
+def across_domains(examples: Examples, names: Sequence[str], rng: np.random.Generator) -> Examples:
+    """Return examples spread evenly over domains: example i is in domain i modulo their number."""
+    parts = [
+        in_domain(examples.select(np.arange(first, len(examples), len(names))), name, rng)
+        for first, name in enumerate(names)
+    ]
+    return Examples.concatenate(parts)
+
+
+def noisy_labels(shard: Examples, share: float, classes: int, rng: np.random.Generator) -> Examples:
+    """Return the shard with ``share`` of its labels moved to another class at random."""
+    index = rng.permutation(len(shard))[: round(share * len(shard))]
+    labels = shard.labels.clone()
+    moved = (labels[index].numpy() + rng.integers(1, classes, len(index))) % classes
+    labels[index] = torch.from_numpy(moved)
+    return Examples(shard.inputs, labels)
+
+
+def duplicate(shard: Examples, share: float) -> Examples:
+    """Return the shard with its last ``share`` replaced by copies of its first examples."""
+    copies = round(share * len(shard))
+    kept = max(1, len(shard) - copies)
+    return shard.select(np.arange(len(shard)) % kept)
+
+
+def concept_shift(shard: Examples, classes: int) -> Examples:
+    """Return the shard with every label read as the next class: ``P(y|x)`` differs."""
+    return Examples(shard.inputs, (shard.labels + 1) % classes)
+
+
+def at_round(
+    shard: Examples, plain: Examples, settings: DataSettings, number: int, rounds: int
+) -> Examples:
+    """Return what a participant holds in round ``number`` of ``rounds`` (from 0).
+
+    Temporal skew: with gradual arrival, a share (number + 1) / rounds is there.
+    Concept drift: ``P(x|y)`` moves from ``plain`` to the shard's own domain.
+    """
+    progress = (number + 1) / rounds
+    if settings.drift:
+        mixed = {
+            name: torch.lerp(plain.inputs[name], own, progress)
+            for name, own in shard.inputs.items()
+        }
+        shard = Examples(mixed, shard.labels)
+    if settings.arrival == "gradual":
+        shard = shard.select(slice(0, max(1, round(progress * len(shard)))))
+    return shard

@@ -1,0 +1,231 @@
+"""The batched LoRA trainer: all participants' adapters in one pass over one frozen model.
+
+The frozen product is shared by everyone, so K adapters train on a batch of
+shape (K * B, ...): one frozen matrix product and two batched ones for the
+adapters. The objective is the sum over participants of each one's mean loss,
+so their gradients, clipping and optimiser states stay independent. It equals
+a loop over plain peft (`fedfm_sim.learning.reference`), which a test holds to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.backbone import Backbone, example_losses, module_at
+from fedfm_sim.learning.examples import Examples
+
+
+class TrainingSettings(BaseModel):
+    """Local training of one round."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(default=2, ge=1, le=1000)
+    batch_size: int = Field(default=16, ge=1, le=4096)
+    learning_rate: float = Field(default=5e-3, gt=0)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled; AdamW only")
+    clip_norm: float = Field(default=1.0, gt=0, description="L2 norm of a participant's gradient")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What local training gave.
+
+    Attributes
+    ----------
+    adapters : Tensor
+        (K, P) adapters after training.
+    losses : (K,) array
+        Mean training loss of the last epoch, nats; NaN for a participant with no step.
+    samples : (K,) array
+        Examples processed, epochs included.
+    """
+
+    adapters: Tensor
+    losses: npt.NDArray[np.float64]
+    samples: npt.NDArray[np.int64]
+
+
+Plan = list[npt.NDArray[np.int64]]
+
+
+def batch_plan(count: int, settings: TrainingSettings, rng: np.random.Generator) -> Plan:
+    """Return the example indices of every local step, reshuffled each epoch."""
+    size = settings.batch_size
+    plan: Plan = []
+    for _ in range(settings.epochs if count else 0):
+        order = rng.permutation(count)
+        plan += [order[start : start + size] for start in range(0, count, size)]
+    return plan
+
+
+class StackedLinear(nn.Module):
+    """A frozen Linear layer under K adapters, the batch holding K equal blocks."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        self.factors: tuple[Tensor, Tensor] | None = None
+        self.scaling = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``W x + b + s B_k A_k x`` for the rows of block k."""
+        output: Tensor = self.base(x)
+        if self.factors is None:
+            return output
+        a, b = self.factors
+        rows = x.reshape(len(a), -1, x.shape[-1])
+        update = torch.bmm(torch.bmm(rows, a.transpose(1, 2)), b.transpose(1, 2))
+        return output + self.scaling * update.view_as(output)
+
+
+@contextmanager
+def stacked(backbone: Backbone, layout: AdapterLayout) -> Iterator[dict[str, StackedLinear]]:
+    """Put `StackedLinear` layers into the backbone for the time of the block."""
+    layers: dict[str, StackedLinear] = {}
+    try:
+        for module in layout.modules:
+            parent, name = module_at(backbone.model, module)
+            layer = StackedLinear(getattr(parent, name))
+            layer.scaling = layout.scaling
+            layers[module] = layer
+            setattr(parent, name, layer)
+        yield layers
+    finally:
+        for module, layer in layers.items():
+            parent, name = module_at(backbone.model, module)
+            setattr(parent, name, layer.base)
+
+
+class _Optimizer:
+    """AdamW or SGD on the rows of a matrix; a row that is not active keeps still."""
+
+    def __init__(self, settings: TrainingSettings, shape: torch.Size) -> None:
+        self.settings = settings
+        self.mean = torch.zeros(shape)
+        self.square = torch.zeros(shape)
+
+    def step(self, rows: Tensor, gradient: Tensor, number: int) -> None:
+        """Update ``rows`` (k, P), the first k of the matrix, in place; steps count from 1."""
+        settings, active = self.settings, len(rows)
+        norms = gradient.norm(dim=1, keepdim=True)
+        gradient *= (settings.clip_norm / (norms + 1e-6)).clamp(max=1.0)
+        if settings.optimizer == "sgd":
+            rows -= settings.learning_rate * gradient
+            return
+        beta1, beta2, epsilon = ADAM
+        rows *= 1 - settings.learning_rate * settings.weight_decay
+        mean = self.mean[:active].lerp_(gradient, 1 - beta1)
+        square = self.square[:active].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        scale = (square / (1 - beta2**number)).sqrt_().add_(epsilon)
+        rows.addcdiv_(mean, scale, value=-settings.learning_rate / (1 - beta1**number))
+
+
+#: AdamW's beta1, beta2 and epsilon; epsilon is large enough that gradients at
+#: the level of rounding error do not become steps of full size.
+ADAM = (0.9, 0.999, 1e-5)
+
+
+def train(
+    backbone: Backbone,
+    layout: AdapterLayout,
+    adapters: Tensor,
+    shards: Sequence[Examples],
+    settings: TrainingSettings,
+    generators: Sequence[np.random.Generator],
+) -> Trained:
+    """Train K adapters, each on its own shard, in one batched pass.
+
+    Parameters
+    ----------
+    adapters : Tensor
+        (K, P) starting points; rows may differ (cells of a game, coalitions).
+    shards : sequence of K Examples
+        Empty shards are allowed: that row returns unchanged.
+    generators : sequence of K generators
+        Each shuffles its own participant's batches.
+    """
+    plans = [
+        batch_plan(len(shard), settings, rng) for shard, rng in zip(shards, generators, strict=True)
+    ]
+    # Longest first: at every step the participants still training are a prefix.
+    order = sorted(range(len(plans)), key=lambda k: -len(plans[k]))
+    rows = adapters[order].clone()
+    losses = np.full((len(order), max(map(len, plans), default=0)), np.nan)
+    with stacked(backbone, layout) as layers:
+        _train_rows(
+            backbone,
+            layout,
+            layers,
+            rows,
+            [shards[k] for k in order],
+            [plans[k] for k in order],
+            settings,
+            losses,
+        )
+    trained = torch.empty_like(rows)
+    trained[order] = rows
+    last_epoch = np.full(len(order), np.nan)
+    for position, k in enumerate(order):
+        steps = len(plans[k])
+        if steps:
+            weights = np.array([len(batch) for batch in plans[k]], dtype=np.float64)
+            tail = slice(steps - steps // settings.epochs, steps)
+            last_epoch[k] = np.average(losses[position, tail], weights=weights[tail])
+    samples = np.array([len(shard) * settings.epochs for shard in shards], dtype=np.int64)
+    return Trained(trained, last_epoch, samples)
+
+
+def _train_rows(
+    backbone: Backbone,
+    layout: AdapterLayout,
+    layers: dict[str, StackedLinear],
+    rows: Tensor,
+    shards: Sequence[Examples],
+    plans: Sequence[Plan],
+    settings: TrainingSettings,
+    losses: npt.NDArray[np.float64],
+) -> None:
+    steps = [len(plan) for plan in plans]
+    if not any(steps):
+        return
+    pool = Examples.concatenate(shards)
+    offsets = np.cumsum([0] + [len(shard) for shard in shards[:-1]])
+    optimizer = _Optimizer(settings, rows.shape)
+    for step in range(max(steps)):
+        active = sum(count > step for count in steps)
+        batches = [plans[k][step] + offsets[k] for k in range(active)]
+        index, weights = _pad(batches)
+        views = {n: v.detach().requires_grad_() for n, v in layout.views(rows[:active]).items()}
+        for module in layout.modules:
+            layers[module].factors = layout.pair(views, module)
+        batch = pool.select(index.ravel())
+        each = example_losses(backbone.model(**batch.inputs).logits, batch.labels)
+        means = (each.view(active, -1) * weights).sum(1)
+        gradients = torch.autograd.grad(means.sum(), list(views.values()))
+        flat = torch.cat([g.reshape(active, -1) for g in gradients], dim=1)
+        optimizer.step(rows[:active], flat, step + 1)
+        losses[:active, step] = means.detach().numpy()
+
+
+def _pad(batches: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], Tensor]:
+    """Return (k, B) indices and the weights that make each row's sum its batch mean."""
+    width = max(map(len, batches))
+    index = np.zeros((len(batches), width), dtype=np.int64)
+    weights = np.zeros((len(batches), width), dtype=np.float32)
+    for row, batch in enumerate(batches):
+        index[row, : len(batch)] = batch
+        index[row, len(batch) :] = batch[0]
+        weights[row, : len(batch)] = 1 / len(batch)
+    return index, torch.from_numpy(weights)

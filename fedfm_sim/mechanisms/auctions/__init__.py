@@ -1,0 +1,1 @@
+"""Auctions in which participants sell their work to the server."""

@@ -1,0 +1,195 @@
+"""Sanctions: audits, fines and deposits, and how much of them deters.
+
+References
+----------
+.. [1] G. S. Becker, "Crime and punishment: an economic approach", Journal of
+   Political Economy 76(2), 1968, pp. 169-217.
+"""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+from typing import Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.mechanisms.protocol import Mask
+
+
+class Sanctions(BaseModel):
+    """What the server audits and what a violation costs.
+
+    Attributes
+    ----------
+    audit_rate : float
+        Probability that a participant is audited in a round, in [0, 1].
+    tolerance : float
+        Evidence above it is a violation, in the unit of the evidence.
+    fine : float
+        Money that a violator pays.
+    deposit : float
+        Money that a participant leaves in escrow while it takes part; a fine
+        can be collected from it.
+    bounty : float
+        Money that a true report earns, out of the fine it led to.
+    false_report_fee : float
+        Money that a false report costs its author.
+    audit_cost : float
+        Money that one audit costs the server.
+
+    Raises
+    ------
+    UserError
+        When the bounty is more than the fine: a participant could then earn
+        by having itself reported.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    audit_rate: float = Field(default=0.0, ge=0, le=1)
+    tolerance: float = Field(default=0.0, ge=0)
+    fine: float = Field(default=0.0, ge=0)
+    deposit: float = Field(default=0.0, ge=0)
+    bounty: float = Field(default=0.0, ge=0)
+    false_report_fee: float = Field(default=0.0, ge=0)
+    audit_cost: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _bounty_is_paid_by_the_fine(self) -> Self:
+        if self.bounty > self.fine:
+            raise UserError(
+                f"the bounty ({self.bounty}) is paid out of the fine ({self.fine}) "
+                "and cannot be more"
+            )
+        return self
+
+
+def draw_audits(rate: float, participants: int, rng: np.random.Generator) -> Mask:
+    """Draw who is audited, independently of each other.
+
+    Parameters
+    ----------
+    rate : float
+        Probability of an audit, in [0, 1].
+    participants : int
+        Number of participants n.
+    rng : numpy.random.Generator
+        Source of the draw. The same draws are compared with whatever rate, so
+        raising the rate only adds audits.
+
+    Returns
+    -------
+    (n,) bool array
+
+    Raises
+    ------
+    UserError
+        When the rate is outside [0, 1].
+    """
+    _probability("audit rate", rate)
+    return rng.random(participants) < rate
+
+
+def expected_fine(
+    audit_rate: float, fine: float, detection: float, *, false_alarm: float = 0.0
+) -> float:
+    """Return what cheating adds to the fines one must expect, money per round.
+
+    ``p (d - f) F``: a cheater pays F with probability ``p d``, and an honest
+    participant with probability ``p f``.
+
+    Parameters
+    ----------
+    audit_rate : float
+        Probability p of an audit.
+    fine : float
+        Fine F, money.
+    detection : float
+        Probability d that an audit finds a violation where there is one.
+    false_alarm : float
+        Probability f that it finds one where there is none.
+
+    Returns
+    -------
+    float
+        Negative when an audit accuses the honest more often than cheaters.
+
+    Raises
+    ------
+    UserError
+        When a probability is outside [0, 1] or the fine is negative.
+    """
+    _probability("audit rate", audit_rate)
+    _check(fine, detection, false_alarm)
+    return audit_rate * (detection - false_alarm) * fine
+
+
+def deterrence_rate(
+    gain: float,
+    fine: float,
+    detection: float,
+    *,
+    confiscate: bool = True,
+    false_alarm: float = 0.0,
+) -> float:
+    """Return the least audit probability at which cheating does not pay.
+
+    A risk-neutral participant compares honesty with cheating for ``gain``. With
+    audits of probability p, detection d and false alarms f, honesty expects
+    ``-p f F`` from sanctions, and cheating
+
+    - with ``confiscate``, where a caught cheater loses the gain as well:
+      ``(1 - p d) g - p d F``, so that deterrence needs
+      ``p >= g / (d (F + g) - f F)``;
+    - without, where it keeps the gain and pays the fine: ``g - p d F``, so that
+      deterrence needs ``p >= g / ((d - f) F)``.
+
+    With ``f = 0`` these are ``g / (d (F + g))`` and ``g / (d F)`` [1]_.
+
+    Parameters
+    ----------
+    gain : float
+        Money that undetected cheating earns over honesty.
+    fine : float
+        Money that a caught cheater pays, a forfeited deposit included.
+    detection : float
+        Probability d that an audit finds a violation where there is one.
+    confiscate : bool
+        Whether a caught cheater loses the gain besides the fine, as when the
+        payment for faked work is withheld.
+    false_alarm : float
+        Probability f that an audit finds a violation where there is none.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 when there is nothing to gain, and infinity when not even
+        auditing everyone deters, so that a larger fine is needed.
+
+    Raises
+    ------
+    UserError
+        When a probability is outside [0, 1], the fine is negative, or the gain
+        is not a number.
+    """
+    _check(fine, detection, false_alarm)
+    if not isfinite(gain):
+        raise UserError(f"the gain must be finite, got {gain}")
+    if gain <= 0:
+        return 0.0
+    loss = (detection - false_alarm) * fine + (detection * gain if confiscate else 0.0)
+    return gain / loss if loss >= gain else inf
+
+
+def _check(fine: float, detection: float, false_alarm: float) -> None:
+    _probability("detection", detection)
+    _probability("false alarm", false_alarm)
+    if not (isfinite(fine) and fine >= 0):
+        raise UserError(f"the fine must be finite and at least 0, got {fine}")
+
+
+def _probability(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UserError(f"the {name} must lie in [0, 1], got {value}")

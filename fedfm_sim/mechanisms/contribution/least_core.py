@@ -1,0 +1,213 @@
+"""The exact least core, by row generation.
+
+References
+----------
+.. [1] M. Maschler, B. Peleg and L. S. Shapley, "Geometric properties of the
+   kernel, nucleolus, and related solution concepts", Mathematics of Operations
+   Research 4(4), 1979, pp. 303-338.
+.. [2] T. Yan and A. D. Procaccia, "If you like Shapley then you'll love the
+   core", AAAI 2021 (the least core for data valuation, and the egalitarian
+   choice within it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+
+from fedfm_sim.core.game import CoalitionGame, Masks, Values
+from fedfm_sim.mechanisms.contribution.least_norm import least_norm
+from fedfm_sim.mechanisms.contribution.result import Contribution
+
+#: A coalition counts as violated beyond this share of the game's largest value.
+TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class LeastCore:
+    """The least core of a game, and the most equal allocation in it.
+
+    Attributes
+    ----------
+    allocation : (n,) array
+        Sums to ``v(N) - v(empty)``, in the game's unit.
+    excess : float
+        ``e*``: no coalition could gain more than this by leaving, and some
+        coalition could gain exactly this. With at most 0 the core is not empty.
+    constraints : int
+        How many of the ``2**n - 2`` coalitions the solution had to look at.
+    """
+
+    allocation: Values
+    excess: float
+    constraints: int
+
+
+def least_core(game: CoalitionGame, *, subsidy: bool = False) -> LeastCore:
+    """Return the least core, and the allocation in it closest to the equal split.
+
+    The least ``e`` such that ``x(N) = v(N)`` and ``x(S) + e >= v(S)`` for every
+    proper nonempty coalition S [1]_, with ``x`` free in sign and values taken
+    relative to ``v(empty)``. Among the allocations with that ``e``, the
+    one closest in Euclidean norm to the equal split is returned [2]_: it is
+    unique, and equal for players who are interchangeable.
+
+    Parameters
+    ----------
+    game : CoalitionGame
+        At most ``MAX_TABLE_PLAYERS`` players; all ``2**n`` coalitions are valued.
+    subsidy : bool
+        False leaves ``e`` free, so that it is negative when every coalition is
+        strictly better off inside. True adds ``e >= 0``, the subsidy that makes
+        the grand coalition stable; where the core is not empty it is 0 and the
+        allocation is the most equal one of the core.
+
+    Returns
+    -------
+    LeastCore
+        With one player ``excess`` is 0: there is nobody to object.
+
+    Raises
+    ------
+    UserError
+        When the game is too large for a table.
+
+    Notes
+    -----
+    The linear programme starts from the single players and their complements,
+    and takes in the most violated coalitions until none is left; each search
+    is one array of ``2**n`` subset sums.
+
+    Examples
+    --------
+    >>> majority = CoalitionGame.from_table([0, 0, 0, 1, 0, 1, 1, 1])
+    >>> round(least_core(majority).excess, 6)
+    0.333333
+    """
+    n = game.players
+    table = game.table()
+    worth = table - table[0]
+    scale = float(np.abs(worth).max())
+    if n == 1 or scale == 0:
+        return LeastCore(np.full(n, worth[-1] / n), 0.0, 0)
+    worth /= scale
+    rows, level = _least_excess(worth, n, subsidy)
+    allocation, rows = _most_equal(worth, n, rows, level)
+    return LeastCore(allocation * scale, level * scale + 0.0, rows.size)  # and never -0.0
+
+
+def _least_excess(worth: Values, n: int, subsidy: bool) -> tuple[Masks, float]:
+    """Return the coalitions that came into play, and the least excess."""
+    singles = np.int64(1) << np.arange(n, dtype=np.int64)
+    rows = np.unique(np.concatenate([singles, worth.size - 1 - singles]))
+    master = _Master(n, worth[-1], subsidy)
+    master.add(_members(rows, n), worth[rows])
+    while True:
+        allocation, level = master.solve()
+        excesses = _excesses(worth, allocation)
+        new = _most_violated(excesses, level, rows, n)
+        if not new.size:
+            # The excess that this allocation really has, so that the programme
+            # of the tie-break is not empty by a rounding error.
+            return rows, max(level, float(excesses.max()))
+        rows = np.concatenate([rows, new])
+        master.add(_members(new, n), worth[new])
+
+
+class _Master:
+    """``min e`` over the coalitions added so far, warm-started between solves."""
+
+    def __init__(self, n: int, total: float, subsidy: bool) -> None:
+        self.n = n
+        self.model = model = highspy.Highs()
+        model.setOptionValue("output_flag", False)
+        # Presolve would throw away the basis that the next solve starts from.
+        model.setOptionValue("presolve", "off")
+        model.setOptionValue("primal_feasibility_tolerance", 1e-10)
+        model.setOptionValue("dual_feasibility_tolerance", 1e-10)
+        for _ in range(n):
+            model.addVar(-highspy.kHighsInf, highspy.kHighsInf)
+        model.addVar(0.0 if subsidy else -highspy.kHighsInf, highspy.kHighsInf)
+        model.changeColCost(n, 1.0)
+        model.addRow(total, total, n, np.arange(n, dtype=np.int32), np.ones(n))
+
+    def add(self, members: Values, worth: Values) -> None:
+        """Add ``x(S) + e >= v(S)`` for the (m, n) membership of m coalitions."""
+        rows = np.hstack([members, np.ones((len(members), 1))])
+        where, columns = np.nonzero(rows)
+        starts = np.searchsorted(where, np.arange(len(rows)))
+        self.model.addRows(
+            len(rows),
+            worth,
+            np.full(len(rows), highspy.kHighsInf),
+            columns.size,
+            starts.astype(np.int32),
+            columns.astype(np.int32),
+            np.ones(columns.size),
+        )
+
+    def solve(self) -> tuple[Values, float]:
+        """Return the allocation and the excess of the programme so far."""
+        self.model.run()
+        status = self.model.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"HiGHS ended the least-core programme with {status}")
+        columns = np.array(self.model.getSolution().col_value)
+        return columns[: self.n], float(columns[self.n])
+
+
+def _most_equal(worth: Values, n: int, rows: Masks, level: float) -> tuple[Values, Masks]:
+    """Return the allocation with excess ``level`` nearest to the equal split."""
+    equal = worth[-1] / n
+    while True:
+        members = _members(rows, n)
+        sizes = members.sum(axis=1)
+        # Rows that add up to zero keep the sum of the allocation as it is.
+        balanced = members - sizes[:, None] / n
+        allocation = equal + least_norm(balanced, worth[rows] - level - sizes * equal, TOLERANCE)
+        excesses = _excesses(worth, allocation)
+        new = _most_violated(excesses, level, rows, n)
+        if not new.size:
+            _verify(excesses, level)
+            return allocation, rows
+        rows = np.concatenate([rows, new])
+
+
+def _verify(excesses: Values, level: float) -> None:
+    """Refuse to return an allocation that is not in the least core."""
+    above = float(excesses.max()) - level
+    if above > 10 * TOLERANCE:
+        raise RuntimeError(f"the least-core allocation misses its excess by {above:.1e}")
+
+
+def _excesses(worth: Values, allocation: Values) -> Values:
+    """Return ``v(S) - x(S)`` of all coalitions; -inf for the empty and the grand."""
+    sums = np.zeros(worth.size)
+    for player, share in enumerate(allocation):
+        np.add(sums[: 1 << player], share, out=sums[1 << player : 2 << player])
+    excesses = np.subtract(worth, sums, out=sums)
+    excesses[0] = excesses[-1] = -np.inf
+    return excesses
+
+
+def _most_violated(excesses: Values, level: float, rows: Masks, n: int) -> Masks:
+    """Return the coalitions furthest above ``level`` that are not rows yet."""
+    violated = np.flatnonzero(excesses > level + TOLERANCE)
+    violated = np.setdiff1d(violated, rows, assume_unique=True)
+    most = 2 * n
+    if violated.size > most:
+        violated = violated[np.argpartition(excesses[violated], -most)[-most:]]
+    return violated
+
+
+def _members(masks: Masks, n: int) -> Values:
+    """Return the (m, n) matrix of who is in each coalition, as 0 and 1."""
+    return ((masks[:, None] >> np.arange(n)) & 1).astype(np.float64)
+
+
+def scheme(game: CoalitionGame) -> Contribution:
+    """Return the most equal least-core allocation as a `Contribution`."""
+    solution = least_core(game)
+    return Contribution("least-core", solution.allocation, 1 << game.players, solution.excess)

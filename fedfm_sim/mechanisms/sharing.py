@@ -1,0 +1,93 @@
+"""Sharing: a fixed budget split by contribution, after the work is done.
+
+References
+----------
+.. [1] T. Song, Y. Tong and S. Wei, "Profit allocation for federated learning",
+   IEEE Big Data 2019, pp. 2577-2586 (payment in proportion to Shapley values).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.game import CoalitionGame
+from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
+from fedfm_sim.mechanisms.protocol import Allocation, Array, Mechanism, Offers
+
+
+def proportional_shares(budget: float, values: npt.ArrayLike) -> Array:
+    """Split a budget in proportion to the positive part of ``values``.
+
+    Parameters
+    ----------
+    budget : float
+        Money to split, at least 0.
+    values : (n,) array
+        Contributions, finite; those below zero count as zero.
+
+    Returns
+    -------
+    (n,) array
+        Money, never negative, adding up to ``budget``; all zero when nobody's
+        contribution is positive.
+    """
+    positive = np.maximum(np.asarray(values, dtype=np.float64), 0.0)
+    highest = positive.max(initial=0.0)
+    if highest == 0:
+        return np.zeros_like(positive)
+    positive /= highest  # so that the sum of very large or small values is finite
+    shares: Array = budget * (positive / positive.sum())
+    return shares
+
+
+class ContributionShare(Mechanism):
+    """A budget shared among those who worked, by what each contributed.
+
+    Assumptions: the server can value every coalition of participants after the
+    round, by measurement; participants know the rule, not the values.
+
+    - Individual rationality does not hold by rule: pay does not look at asks,
+      and a participant who costs more than it contributes loses money. It can
+      stay out by offering 0 units.
+    - Incentive compatibility does not hold by rule: asks do not matter, but
+      splitting in two (a Sybil attack) or copying data can change the shares.
+    - Budget balance holds: payments add up to ``budget``, or to nothing where
+      nobody's contribution is positive.
+
+    Attributes
+    ----------
+    budget : float
+        Money per round.
+    scheme : str
+        A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
+    """
+
+    uses_game = True
+
+    budget: float = Field(ge=0)
+    scheme: str = "shapley"
+
+    @field_validator("scheme")
+    @classmethod
+    def _known(cls, scheme: str) -> str:
+        return SCHEMES.check(scheme)
+
+    def allocate(self, offers: Offers, price: float) -> Allocation:
+        """Select all who offer work; pay waits for the coalition game."""
+        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
+
+    def pay(self, allocation: Allocation, game: CoalitionGame | None) -> Array:
+        """Return the (n,) shares of the budget, money.
+
+        Raises
+        ------
+        UserError
+            When no game is given, or it is not over the n participants.
+        """
+        if game is None or game.players != len(allocation.selected):
+            raise UserError("contribution-share needs the coalition game of all participants")
+        values = evaluate(game, self.scheme).values
+        return proportional_shares(self.budget, np.where(allocation.selected, values, 0.0))

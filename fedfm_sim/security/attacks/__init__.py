@@ -1,0 +1,16 @@
+"""Attacks by name; each acts on the attacker's data, on its update, or on both."""
+
+from fedfm_sim.core.registry import Registry
+from fedfm_sim.security.attacks.protocol import Attack
+
+ATTACKS: Registry[type[Attack]] = Registry(
+    "attack",
+    "fedfm_sim.attacks",
+    {
+        "backdoor": "fedfm_sim.security.attacks.backdoor:Backdoor",
+        "free-ride": "fedfm_sim.security.attacks.free_ride:FreeRide",
+        "label-flip": "fedfm_sim.security.attacks.label_flip:LabelFlip",
+    },
+)
+
+__all__ = ["ATTACKS", "Attack"]

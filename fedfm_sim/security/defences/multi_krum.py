@@ -1,0 +1,53 @@
+"""Multi-Krum: average the updates that lie closest to the others."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.aggregation import (
+    Aggregate,
+    AggregationRule,
+    Array,
+    normalised,
+    weighted_mean,
+)
+
+
+class MultiKrum(AggregationRule):
+    """Keep the ``n - f`` updates of the lowest Krum score (Blanchard et al. 2017).
+
+    The score of update k is the sum of its *squared* distances to the
+    ``n - f - 2`` nearest *others*, ``sum_j |dW_k - dW_j|^2``, measured on the
+    effective weight change ``dW = s (B A - B_0 A_0)``, which is the same in
+    every gauge of the factors. The factors of those kept are averaged by samples.
+
+    Its theorem asks for ``n >= 2 f + 3``; with fewer updates than that, f is
+    lowered to the largest number that the theorem covers.
+    """
+
+    attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
+
+    def aggregate(
+        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
+    ) -> Aggregate:
+        """Return the mean of the updates kept; suspicion is the Krum score."""
+        count = len(updates)
+        attackers = max(0, min(self.attackers, (count - 3) // 2))
+        scores = krum_scores(layout.change_gram(updates, reference).numpy(), attackers)
+        kept = np.argsort(scores, kind="stable")[: count - attackers]
+        chosen = np.zeros(count)
+        chosen[kept] = samples[kept]
+        weights = normalised(chosen)
+        return Aggregate(weighted_mean(updates, reference, weights), weights, scores)
+
+
+def krum_scores(gram: Array, attackers: int) -> Array:
+    """Return the Krum score of each of n points, from their inner products (n, n)."""
+    norms = np.diag(gram)
+    squares = np.maximum(norms[:, None] + norms[None, :] - 2 * gram, 0)
+    np.fill_diagonal(squares, np.inf)
+    neighbours = max(0, min(len(gram) - attackers - 2, len(gram) - 1))
+    return np.asarray(np.sort(squares, axis=1)[:, :neighbours].sum(axis=1), dtype=np.float64)

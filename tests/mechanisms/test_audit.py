@@ -1,0 +1,152 @@
+"""Sanctions: deterrence by the formula and by brute force, and audit draws."""
+
+from __future__ import annotations
+
+from math import inf, nan, nextafter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.mechanisms import Sanctions, deterrence_rate, draw_audits, expected_fine
+
+probability = st.floats(0, 1)
+money = st.floats(0, 1e3)
+
+
+def advantage(p: float, gain: float, fine: float, d: float, f: float, confiscate: bool) -> float:
+    """Add up cheating's gain over honesty, outcome by outcome."""
+    cheating = honest = 0.0
+    for chance, audited in ((p, True), (1 - p, False)):
+        for caught in (True, False):
+            hit = d if caught else 1 - d
+            alarm = f if caught else 1 - f
+            if not audited:
+                hit = alarm = float(not caught)
+            keeps = 0.0 if caught and confiscate else gain
+            cheating += chance * hit * (keeps - (fine if caught else 0.0))
+            honest += chance * alarm * (-fine if caught else 0.0)
+    return cheating - honest
+
+
+def test_the_two_published_forms() -> None:
+    assert deterrence_rate(2, 6, 0.5) == pytest.approx(2 / (0.5 * (6 + 2)))
+    assert deterrence_rate(2, 6, 0.5, confiscate=False) == pytest.approx(2 / (0.5 * 6))
+    assert deterrence_rate(1, 9, 0.8, false_alarm=0.2) == pytest.approx(1 / (0.8 * 10 - 0.2 * 9))
+
+
+@given(st.floats(0.01, 1e3), money, probability, probability, st.booleans())
+def test_the_rate_is_where_cheating_stops_paying(
+    gain: float, fine: float, d: float, f: float, confiscate: bool
+) -> None:
+    rate = deterrence_rate(gain, fine, d, confiscate=confiscate, false_alarm=f)
+    grid = np.linspace(0, 1, 201)
+    pays = np.array([advantage(p, gain, fine, d, f, confiscate) > 1e-9 * gain for p in grid])
+    if rate == inf:
+        assert pays[grid < 1 - 1e-6].all()
+    else:
+        assert 0 <= rate <= 1
+        assert pays[grid < rate - 1e-6].all()
+        assert not pays[grid > rate].any()
+
+
+@given(st.floats(0.01, 1e3), money, st.floats(0.01, 1), st.booleans())
+def test_more_of_anything_deters_no_less(
+    gain: float, fine: float, d: float, confiscate: bool
+) -> None:
+    rate = deterrence_rate(gain, fine, d, confiscate=confiscate)
+    assert deterrence_rate(gain, 2 * fine + 1, d, confiscate=confiscate) <= rate
+    assert deterrence_rate(gain, fine, (d + 1) / 2, confiscate=confiscate) <= rate
+    assert deterrence_rate(gain, fine, d, confiscate=True) <= rate
+    assert deterrence_rate(gain / 2, fine, d, confiscate=False) <= deterrence_rate(
+        gain, fine, d, confiscate=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "fine", "detection", "confiscate", "expected"),
+    [
+        (0.0, 0.0, 0.0, True, 0.0),
+        (-3.0, 1.0, 0.5, True, 0.0),
+        (1.0, 1e9, 0.0, True, inf),
+        (1.0, 0.0, 1.0, True, 1.0),  # losing the gain for certain makes it worth nothing
+        (1.0, 0.0, 1.0, False, inf),
+        (4.0, 4.0, 1.0, False, 1.0),
+        (4.0, nextafter(4.0, 0), 1.0, False, inf),
+    ],
+)
+def test_limits(
+    gain: float, fine: float, detection: float, confiscate: bool, expected: float
+) -> None:
+    assert deterrence_rate(gain, fine, detection, confiscate=confiscate) == expected
+
+
+@given(probability, money, probability, probability)
+def test_expected_fine_is_what_cheating_adds(p: float, fine: float, d: float, f: float) -> None:
+    added = expected_fine(p, fine, d, false_alarm=f)
+    assert added == pytest.approx(-advantage(p, 0.0, fine, d, f, False), abs=1e-9)
+
+
+def test_at_the_deterrence_rate_the_expected_fine_is_the_gain() -> None:
+    rate = deterrence_rate(3.0, 20.0, 0.7, confiscate=False)
+    assert expected_fine(rate, 20.0, 0.7) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((nan, 1.0, 0.5), "gain"),
+        ((inf, 1.0, 0.5), "gain"),
+        ((1.0, -1.0, 0.5), "fine"),
+        ((1.0, nan, 0.5), "fine"),
+        ((1.0, 1.0, 1.5), "detection"),
+        ((1.0, 1.0, nan), "detection"),
+    ],
+)
+def test_impossible_numbers_are_refused(
+    arguments: tuple[float, float, float], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        deterrence_rate(*arguments)
+
+
+def test_audits_come_at_their_rate() -> None:
+    mask = draw_audits(0.3, 100_000, np.random.default_rng(1))
+    assert mask.shape == (100_000,)
+    # Within 4 standard deviations of a binomial share.
+    assert abs(mask.mean() - 0.3) < 4 * (0.3 * 0.7 / 100_000) ** 0.5
+    assert not draw_audits(0.0, 1000, np.random.default_rng(1)).any()
+    assert draw_audits(1.0, 1000, np.random.default_rng(1)).all()
+
+
+@given(probability, probability, st.integers(0, 2**32 - 1))
+def test_a_higher_rate_only_adds_audits(a: float, b: float, seed: int) -> None:
+    assume(a <= b)
+    few, many = (draw_audits(rate, 50, np.random.default_rng(seed)) for rate in (a, b))
+    assert not (few & ~many).any()
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, nan])
+def test_impossible_rates_are_refused(rate: float) -> None:
+    with pytest.raises(UserError, match="audit rate"):
+        draw_audits(rate, 3, np.random.default_rng(0))
+
+
+def test_the_bounty_is_paid_out_of_the_fine() -> None:
+    assert Sanctions(fine=5, bounty=5).bounty == 5
+    with pytest.raises(ValueError, match=r"bounty .* cannot be more"):
+        Sanctions(fine=5, bounty=5.1)
+
+
+@pytest.mark.parametrize(
+    "field", [{"audit_rate": 1.1}, {"fine": -1}, {"tolerance": nan}, {"fines": 1}]
+)
+def test_sanctions_are_checked(field: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        Sanctions.model_validate(field)
+
+
+def test_no_sanctions_unless_asked_for() -> None:
+    assert set(Sanctions().model_dump().values()) == {0.0}
