@@ -1,1 +1,1 @@
-"""TODO."""
+"""Strategic agents: participants by kind, the server, their policies and utilities."""

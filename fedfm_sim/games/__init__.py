@@ -1,1 +1,1 @@
-"""TODO."""
+"""Games: so far, how far a profile is from an equilibrium (Eq. 13)."""

@@ -104,7 +104,7 @@ class AdapterLayout:
         Raises
         ------
         UserError
-            Naming the first tensor that is missing, unknown, misshapen or not floating.
+            Naming the first tensor that is missing, unknown or not as `checked` asks.
         """
         for name in tensors:
             if name not in self.shapes:
@@ -113,14 +113,7 @@ class AdapterLayout:
         for name, view in self.views(row).items():
             if name not in tensors:
                 raise UserError(f"missing tensor '{name}'")
-            given = tensors[name]
-            if tuple(given.shape) != self.shapes[name]:
-                raise UserError(
-                    f"tensor '{name}' has shape {tuple(given.shape)}, expected {self.shapes[name]}"
-                )
-            if not given.is_floating_point():
-                raise UserError(f"tensor '{name}' has type {given.dtype}, expected a float")
-            view[0] = given
+            view[0] = checked(tensors[name], self.shapes[name], f"tensor '{name}'")
         return row[0]
 
     def gram(self, adapters: Tensor) -> Tensor:
@@ -130,9 +123,10 @@ class AdapterLayout:
         """
         products = torch.zeros(len(adapters), len(adapters), dtype=torch.float64)
         for a, b in self.factors(adapters.double()).values():
-            inner_b = torch.einsum("kor,los->klrs", b, b)
-            inner_a = torch.einsum("kri,lsi->klrs", a, a)
-            products += (inner_b * inner_a).sum((2, 3))
+            count, rank, _ = a.shape
+            columns, rows = b.transpose(1, 2).flatten(0, 1), a.flatten(0, 1)
+            inner = (columns @ columns.T) * (rows @ rows.T)
+            products += inner.view(count, rank, count, rank).sum((1, 3))
         return products * self.scaling**2
 
     def change_gram(self, adapters: Tensor, reference: Tensor) -> Tensor:
@@ -144,6 +138,23 @@ class AdapterLayout:
         full = self.gram(torch.cat([reference[None], adapters]))
         cross = full[0, 1:]
         return full[1:, 1:] - cross[:, None] - cross[None, :] + full[0, 0]
+
+
+def checked(given: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
+    """Return a tensor from elsewhere as float32, cut off from its gradients.
+
+    Raises
+    ------
+    UserError
+        When it has another shape, holds no floats or is not dense.
+    """
+    if tuple(given.shape) != shape:
+        raise UserError(f"{name} has shape {tuple(given.shape)}, expected {shape}")
+    if not given.is_floating_point():
+        raise UserError(f"{name} has type {given.dtype}, expected a float")
+    if given.layout != torch.strided or given.is_meta:
+        raise UserError(f"{name} is sparse or without data, expected a dense tensor")
+    return given.detach().to(torch.float32)
 
 
 def adapter_layout(backbone: Backbone, settings: LoraSettings) -> AdapterLayout:

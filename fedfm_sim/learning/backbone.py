@@ -22,6 +22,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.examples import Examples
@@ -78,6 +79,7 @@ def load_backbone(name: str) -> Backbone:
         When there is no such model, its task is not supported, or its weights
         are damaged or don't fit its configuration.
     """
+    logging.disable_progress_bar()
     source = SHIPPED.get(name, name)
     if name in SHIPPED and not (SHIPPED[name] / "model.safetensors").exists():
         raise UserError(f"backbone '{name}' is not built; run: fedfm-sim pretrain {name}")

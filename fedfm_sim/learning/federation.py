@@ -38,12 +38,15 @@ class Federation:
     settings : TrainingSettings
     adapter : Tensor
         (P,) the current global adapter.
+    initial : Tensor
+        (P,) the adapter of the base model, whose B is zero.
     """
 
     backbone: Backbone
     layout: AdapterLayout
     settings: TrainingSettings
     adapter: Tensor
+    initial: Tensor
     _flops: float | None = field(default=None, repr=False)
 
     @classmethod
@@ -52,7 +55,8 @@ class Federation:
     ) -> Federation:
         """Return a federation at peft's initial adapter."""
         layout = adapter_layout(backbone, lora)
-        return cls(backbone, layout, settings, initial_adapter(backbone, layout, seed))
+        initial = initial_adapter(backbone, layout, seed)
+        return cls(backbone, layout, settings, initial, initial)
 
     def train(
         self,

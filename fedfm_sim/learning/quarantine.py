@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.adapters import AdapterLayout, checked
 
 #: Entries larger than this overflow float32 when squared in a distance or norm.
 LARGEST_ENTRY = 1e6
@@ -54,11 +54,7 @@ def inspect_upload(upload: Upload, layout: AdapterLayout) -> Tensor:
         Saying what is wrong with it.
     """
     if isinstance(upload, Tensor):
-        if tuple(upload.shape) != (layout.size,):
-            raise UserError(f"shape {tuple(upload.shape)}, expected ({layout.size},)")
-        if not upload.is_floating_point():
-            raise UserError(f"type {upload.dtype}, expected a float")
-        row = upload.to(torch.float32)
+        row = checked(upload, (layout.size,), "the update")
     elif isinstance(upload, Mapping) and all(isinstance(t, Tensor) for t in upload.values()):
         row = layout.flatten(upload)
     else:

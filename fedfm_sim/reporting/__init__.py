@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tables, figures and the self-contained HTML report of a run."""

@@ -1,0 +1,34 @@
+"""The actions that every scenario knows by name, and the action set of each kind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fedfm_sim.core.action import Action
+
+Kind = Literal["honest", "semi-honest", "malicious"]
+KINDS: tuple[Kind, ...] = ("honest", "semi-honest", "malicious")
+
+ACTIONS: dict[str, Action] = {
+    "contribute": Action(),
+    "contribute-half": Action(share=0.5),
+    "contribute-quarter": Action(share=0.25),
+    "contribute-with-noise": Action(noise=1.0),
+    "overbid": Action(markup=1.5),
+    "report": Action(report=True),
+    "snoop": Action(snoop=True, effort=0.1),
+    "free-ride": Action(attack="free-ride"),
+    "label-flip": Action(attack="label-flip", effort=0.1),
+    "backdoor": Action(attack="backdoor", effort=0.2),
+    "stay-out": Action(share=0.0),
+}
+
+_PROTOCOL = ("contribute", "contribute-half", "contribute-quarter", "contribute-with-noise")
+
+#: Honest participants choose how much to give; semi-honest ones may also look;
+#: malicious ones may also break the protocol.
+ACTION_SETS: dict[Kind, tuple[str, ...]] = {
+    "honest": (*_PROTOCOL, "report", "stay-out"),
+    "semi-honest": (*_PROTOCOL, "snoop", "stay-out"),
+    "malicious": ("contribute", "free-ride", "label-flip", "backdoor", "snoop", "stay-out"),
+}

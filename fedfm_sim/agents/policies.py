@@ -1,0 +1,118 @@
+"""Decision policies: how a participant picks an action from its set.
+
+A policy turns the utilities that a participant expects of its actions into
+probabilities, and may learn from the utility it then gets.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from scipy.special import softmax
+
+from fedfm_sim.core.registry import Registry
+
+Array = npt.NDArray[np.float64]
+
+
+class Policy(BaseModel):
+    """Base of all policies; its fields are its scenario parameters.
+
+    A participant owns a copy, which may hold what it has learnt.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    #: Whether ``action`` in the parameters names an action of the set.
+    names_action: ClassVar[bool] = False
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return the probability of each action.
+
+        Parameters
+        ----------
+        names : tuple of str
+            The action set.
+        expected : (m,) array
+            Utility expected of each action at the announced terms, money.
+        """
+        raise NotImplementedError
+
+    def learn(self, chosen: int, probabilities: Array, utility: float) -> None:
+        """Take note of the utility that the chosen action gave."""
+
+
+class Fixed(Policy):
+    """Always the same action."""
+
+    names_action: ClassVar[bool] = True
+    action: str = "contribute"
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return certainty of the named action."""
+        return _certainly(len(names), names.index(self.action))
+
+
+class BestResponse(Policy):
+    """The action of the highest expected utility; the first named of equals."""
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return certainty of the best action."""
+        return _certainly(len(names), int(np.argmax(expected)))
+
+
+class Logit(Policy):
+    """Logit choice, ``p_a ~ exp(U_a / temperature)`` (McKelvey and Palfrey 1995)."""
+
+    temperature: float = Field(default=0.5, gt=0, description="money")
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return the logit probabilities."""
+        return np.asarray(softmax(expected / self.temperature), dtype=np.float64)
+
+
+class NoRegret(Policy):
+    """Exp3 on the utilities received (Auer et al. 2002); no beliefs are used.
+
+    Utilities are mapped to [0, 1] by ``(U + span) / (2 span)`` and clipped, so
+    ``span`` should cover what a round can bring.
+    """
+
+    exploration: float = Field(default=0.2, gt=0, le=1)
+    span: float = Field(default=10.0, gt=0, description="money")
+    _gains: Array | None = PrivateAttr(default=None)
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return ``(1 - gamma) softmax(gamma G / m) + gamma / m``."""
+        count = len(names)
+        gains = np.zeros(count) if self._gains is None else self._gains
+        weights = softmax(self.exploration * gains / count)
+        return np.asarray((1 - self.exploration) * weights + self.exploration / count)
+
+    def learn(self, chosen: int, probabilities: Array, utility: float) -> None:
+        """Add the importance-weighted gain of the chosen action."""
+        if self._gains is None:
+            self._gains = np.zeros(len(probabilities))
+        gain = float(np.clip((utility + self.span) / (2 * self.span), 0, 1))
+        self._gains[chosen] += gain / probabilities[chosen]
+
+
+def _certainly(count: int, chosen: int) -> Array:
+    probabilities = np.zeros(count)
+    probabilities[chosen] = 1.0
+    return probabilities
+
+
+POLICIES: Registry[type[Policy]] = Registry(
+    "policy",
+    "fedfm_sim.policies",
+    {
+        "fixed": "fedfm_sim.agents.policies:Fixed",
+        "best-response": "fedfm_sim.agents.policies:BestResponse",
+        "logit": "fedfm_sim.agents.policies:Logit",
+        "no-regret": "fedfm_sim.agents.policies:NoRegret",
+    },
+)

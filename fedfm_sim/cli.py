@@ -1,0 +1,118 @@
+"""The command line: ``fedfm-sim``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fedfm_sim.core.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Simulate strategic participants in a federation of foundation models.",
+)
+
+Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")],
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """Run a scenario and show who gained what."""
+    from fedfm_sim.experiments.run import run as run_scenario
+    from fedfm_sim.reporting.tables import print_result
+
+    folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
+    errors = Console(stderr=True)
+    with _progress(errors, "rounds") as bar:
+        result = run_scenario(name, seed, folder, set_ or [], bar)
+    if as_json:
+        print(json.dumps(result.summary, allow_nan=False))
+    else:
+        console = Console()
+        print_result(result, console)
+        console.print(f"report: {folder}/report.html", soft_wrap=True)
+    if result.summary["status"] != "finished":
+        errors.print(f"interrupted after {result.summary['rounds']} rounds; the results are kept")
+        raise typer.Exit(130)
+
+
+@app.command()
+def scenarios() -> None:
+    """List the scenarios of the catalogue."""
+    from fedfm_sim.scenarios.loader import catalogue
+
+    table = Table(box=None, show_header=False)
+    for name, description in catalogue().items():
+        table.add_row(name, description)
+    Console().print(table)
+
+
+@app.command()
+def pretrain(
+    name: Annotated[str, typer.Argument(help="A shipped backbone, such as digits-vit.")],
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: the shipped place.")] = None,
+) -> None:
+    """Pre-train a shipped backbone again, on public data only."""
+    from fedfm_sim.learning.backbone import SHIPPED
+    from fedfm_sim.learning.pretraining import PRETRAINING, PretrainingSettings
+
+    function = PRETRAINING[name]
+    folder = out or SHIPPED[name]
+    with _progress(Console(stderr=True), "epochs") as bar:
+        provenance = function(folder, seed, PretrainingSettings(), bar)
+    Console().print_json(data=provenance)
+
+
+class _progress:
+    """A progress bar on standard error that is a callable of (done, all)."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, transient=True)
+
+    def __enter__(self) -> _progress:
+        self._bar.start()
+        self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.stop()
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line on standard error and exit code 2."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore", FutureWarning)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    try:
+        app()
+    except UserError as error:
+        print(f"fedfm-sim: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Run one scenario, keeping a readable folder of results from the first round on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.adapters import save_adapter
+from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.lock import to_toml
+from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.result import RunResult, collect
+
+Progress = Callable[[int, int], None]
+
+
+def run(
+    scenario: str | Path | Scenario,
+    seed: int = 0,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a scenario.
+
+    Parameters
+    ----------
+    scenario : str, Path or Scenario
+        A catalogue name, a TOML path, or a scenario already loaded.
+    seed : int
+        At least 0; the same scenario and seed give the same result.
+    out : str or Path, optional
+        Folder for report, tables, summary, lock file and final adapter.
+    overrides : sequence of str
+        ``key=value`` over the scenario's own values.
+    progress : callable, optional
+        Called with (rounds finished, rounds) before the first and after each.
+
+    Returns
+    -------
+    RunResult
+        Its summary's ``status`` is "interrupted" after a KeyboardInterrupt,
+        with the rounds that were finished.
+
+    Raises
+    ------
+    UserError
+        When the scenario or the seed does not fit, or the folder can't be written.
+    """
+    if seed < 0:
+        raise UserError(f"--seed {seed}: expected an integer of at least 0")
+    started = time.perf_counter()
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario, overrides)
+    elif overrides:
+        raise UserError("overrides apply to a scenario's name or path, not to a Scenario")
+    folder = _folder(out)
+    if folder is not None:
+        _write(folder / "scenario.lock.toml", to_toml(scenario, seed))
+    status = "interrupted"
+    model = FederationModel(scenario, seed)
+    try:
+        for _ in range(scenario.rounds):
+            if progress is not None:
+                progress(model.round, scenario.rounds)
+            model.step()
+            if folder is not None:
+                _write_tables(folder, *model.tables())
+        status = "finished"
+        if progress is not None:
+            progress(model.round, scenario.rounds)
+    except KeyboardInterrupt:
+        # A round in flight may have booked money before it was recorded: the
+        # tables hold whole rounds only, and the result says "interrupted".
+        pass
+    result = collect(model, seed, status, time.perf_counter() - started)
+    if folder is not None:
+        _write_result(folder, result, model)
+    return result
+
+
+def _folder(out: str | Path | None) -> Path | None:
+    if out is None:
+        return None
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder}: can't be written: {error.strerror}") from error
+    return folder
+
+
+def _write_result(folder: Path, result: RunResult, model: FederationModel) -> None:
+    _write_tables(folder, result.rounds, result.participants, result.deviations)
+    _write_parquet(folder / "journal.parquet", result.journal)
+    layout = model.setting.federation.layout
+    save_adapter(folder / "adapter", result.adapter, layout, model.setting.federation.backbone.name)
+    _write(folder / "summary.json", json.dumps(result.summary, indent=2, allow_nan=False) + "\n")
+    result.report(folder / "report.html")
+
+
+def _write_tables(
+    folder: Path, rounds: pd.DataFrame, participants: pd.DataFrame, deviations: pd.DataFrame
+) -> None:
+    _write_parquet(folder / "rounds.parquet", rounds)
+    _write_parquet(folder / "participants.parquet", participants)
+    _write_parquet(folder / "deviations.parquet", deviations)
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+    part = path.with_suffix(".part")
+    table.to_parquet(part, index=False)
+    part.replace(path)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

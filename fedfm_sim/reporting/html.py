@@ -1,0 +1,47 @@
+"""The report of a run: one HTML file with its pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from matplotlib.figure import Figure
+
+from fedfm_sim.reporting.figures import FIGURES, draw
+from fedfm_sim.scenarios.lock import to_toml
+
+if TYPE_CHECKING:
+    from fedfm_sim.simulation.result import RunResult
+
+
+def write_report(result: RunResult, path: Path) -> Path:
+    """Write the report to ``path`` and return it; needs nothing but the file."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape()
+    )
+    page = environment.get_template("report.html.jinja").render(
+        result=result,
+        summary=result.summary,
+        by_kind=result.by_kind() if len(result.participants) else None,
+        figures={name: _picture(name, result) for name in FIGURES},
+        gains=result.deviation_test.gains.nlargest(8, "gain")
+        if len(result.deviation_test.gains)
+        else None,
+        lock=to_toml(result.scenario, result.seed),
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _picture(name: str, result: RunResult) -> str:
+    axes = draw(name, result)
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,61 @@
+"""What a run prints in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from fedfm_sim.simulation.result import RunResult
+
+
+def print_result(result: RunResult, console: Console) -> None:
+    """Print utilities by kind, accuracy by round, attack success and epsilon*."""
+    summary = result.summary
+    if len(result.participants):
+        console.print(_by_kind(result))
+        console.print(_by_round(result))
+    console.print(
+        f"accuracy {summary['accuracy_before']:.1%} -> {summary['accuracy_after']:.1%}, "
+        f"attack success {summary['attack_success']:.1%}, "
+        f"money error {summary['money_error']:.1e}"
+    )
+    best = summary["epsilon_star_deviation"]
+    if best is not None:
+        bounds = ""
+        if best["low"] is not None:
+            bounds = f", 95 % interval {best['low']:.3f} to {best['high']:.3f}"
+        console.print(
+            f"epsilon* = {summary['epsilon_star']:.3f} money: the best deviation is participant "
+            f"{best['participant']} playing '{best['action']}'{bounds} over {best['rounds']} rounds"
+        )
+
+
+def _by_kind(result: RunResult) -> Table:
+    means = result.by_kind()
+    table = Table(title="Mean per participant and round")
+    table.add_column("kind")
+    for name in means.columns:
+        table.add_column(name, justify="right")
+    for kind, row in means.iterrows():
+        table.add_row(str(kind), *(f"{value:.3f}" for value in row))
+    return table
+
+
+def _by_round(result: RunResult) -> Table:
+    table = Table(title="The shared model")
+    for name in ("round", "accuracy", "attack success", "price", "paid", "fines", "convicted"):
+        table.add_column(name, justify="right")
+    for row in result.rounds.itertuples():
+        table.add_row(
+            str(row.round),
+            f"{row.accuracy:.1%}",
+            f"{row.attack_success:.1%}",
+            f"{row.price:.4f}",
+            f"{row.payments:.2f}",
+            f"{row.fines:.2f}",
+            str(row.convicted),
+        )
+    return table

@@ -1,0 +1,115 @@
+"""Find a scenario, apply overrides, and say in one line what is wrong with it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.scenarios.schema import NestedError, Scenario
+
+CATALOGUE = Path(__file__).parent / "catalogue"
+
+
+def catalogue() -> dict[str, str]:
+    """Return the catalogue's scenario names and their one-line descriptions."""
+    return {
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["description"]
+        for path in sorted(CATALOGUE.glob("*.toml"))
+    }
+
+
+def load_scenario(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario of a catalogue name or a TOML path.
+
+    Parameters
+    ----------
+    source : str or Path
+        A catalogue name ("quickstart") or the path of a TOML file.
+    overrides : sequence of str
+        Such as "participants.malicious=3" or "mechanism.name=posted-price";
+        the value is read as TOML, or as text where it is not TOML.
+
+    Raises
+    ------
+    UserError
+        Naming the file, the key and what was expected.
+    """
+    path = _find(str(source))
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read: {error}") from error
+    for override in overrides:
+        _apply(content, override)
+    content.setdefault("name", path.stem)
+    return parse_scenario(content, str(path))
+
+
+def parse_scenario(content: Mapping[str, Any], origin: str) -> Scenario:
+    """Validate a scenario's content; ``origin`` is named in the error."""
+    try:
+        return Scenario.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {_one_line(error.errors()[0])}") from error
+
+
+def _find(source: str) -> Path:
+    named = CATALOGUE / f"{source}.toml"
+    if "/" not in source and named.is_file():
+        return named
+    path = Path(source)
+    if path.is_file():
+        return path
+    raise UserError(
+        f"{source}: no such scenario; expected a TOML file or one of: {', '.join(catalogue())}"
+    )
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(f"--set {override}: expected key=value, such as participants.malicious=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    section = content
+    for part in parts[:-1]:
+        if isinstance(section.get(part), str):
+            section[part] = {"name": section[part]}
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise UserError(f"--set {override}: '{part}' holds a value, not a table")
+    section[parts[-1]] = value
+
+
+def _one_line(error: ErrorDetails) -> str:
+    location, message = list(error["loc"]), error["msg"]
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, NestedError):
+        location += cause.location
+    if error["type"] == "value_error":
+        message = str(cause)
+    elif error["type"] == "extra_forbidden":
+        message = f"unknown key; expected one of: {', '.join(_keys_at(location[:-1]))}"
+    else:
+        message = f"{message}, got {error['input']!r}"
+    key = ".".join(str(part) for part in location if part != "[key]")
+    return f"{key}: {message}".removeprefix(": ").replace("\n", " ")
+
+
+def _keys_at(location: Sequence[int | str]) -> list[str]:
+    model: Any = Scenario
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {})) or ["the parameters its documentation lists"]

@@ -1,0 +1,230 @@
+"""What a scenario file may say; every key is checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from fedfm_sim.agents.actions import ACTION_SETS, ACTIONS, KINDS, Kind
+from fedfm_sim.agents.policies import POLICIES, Fixed, Policy
+from fedfm_sim.agents.utility import Prices
+from fedfm_sim.core.action import Action
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.registry import Registry
+from fedfm_sim.learning.adapters import LoraSettings
+from fedfm_sim.learning.aggregation import AggregationRule
+from fedfm_sim.learning.datasets import DATASETS
+from fedfm_sim.learning.partitions import DataSettings
+from fedfm_sim.learning.trainer import TrainingSettings
+from fedfm_sim.mechanisms import MECHANISMS
+from fedfm_sim.mechanisms.audit import Sanctions
+from fedfm_sim.mechanisms.contribution import SCHEMES
+from fedfm_sim.mechanisms.protocol import Mechanism
+from fedfm_sim.security.attacks import ATTACKS, Attack
+from fedfm_sim.security.defences import DEFENCES
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Participants(_Section):
+    """How many take part, and of which kinds; the rest are honest."""
+
+    count: int = Field(default=10, ge=1, le=10_000)
+    semi_honest: int = Field(default=0, ge=0)
+    malicious: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.semi_honest + self.malicious > self.count:
+            raise ValueError(
+                f"semi_honest + malicious = {self.semi_honest + self.malicious} participants, "
+                f"expected at most count = {self.count}"
+            )
+        return self
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kind of each participant, honest ones first."""
+        honest = self.count - self.semi_honest - self.malicious
+        return (
+            *(KINDS[:1] * honest),
+            *(KINDS[1:2] * self.semi_honest),
+            *(KINDS[2:] * self.malicious),
+        )
+
+
+class ContributionSettings(_Section):
+    """Valuing the round's coalition game, at ``2**n`` evaluations a round."""
+
+    schemes: tuple[str, ...] = ("shapley", "least-core")
+    every: int = Field(default=1, ge=0, description="rounds between valuations; 0 never")
+    examples: int = Field(default=100, ge=1, description="validation examples per evaluation")
+    measure: Literal["likelihood", "accuracy"] = "likelihood"
+
+    @field_validator("schemes")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            SCHEMES.check(name)
+        return names
+
+
+class DeviationSettings(_Section):
+    """Which deviations epsilon* of Eq. 13 is taken over, and in how many last rounds."""
+
+    actions: tuple[str, ...] = (
+        "contribute",
+        "contribute-half",
+        "free-ride",
+        "label-flip",
+        "backdoor",
+        "stay-out",
+    )
+    rounds: int = Field(default=3, ge=0)
+
+
+class NestedError(ValueError):
+    """A key of a plug-in's own parameters that is wrong; the loader names it in full."""
+
+    def __init__(self, location: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+def build(registry: Registry[type[M]], section: Mapping[str, Any]) -> M:
+    """Return the plug-in that ``{"name": ..., parameter: ...}`` describes.
+
+    Raises
+    ------
+    NestedError
+        When the name is unknown or a parameter does not fit.
+    """
+    parameters = {key: value for key, value in section.items() if key != "name"}
+    if "name" not in section:
+        raise NestedError(("name",), f"missing; expected one of: {', '.join(registry)}")
+    try:
+        return registry[section["name"]].model_validate(parameters)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            known = ["name", *registry[section["name"]].model_fields]
+            message = f"unknown key; expected one of: {', '.join(known)}"
+        else:
+            message = f"{first['msg']}, got {first['input']!r}"
+        raise NestedError(first["loc"], message) from error
+    except UserError as error:
+        raise NestedError(("name",), str(error)) from error
+
+
+class Scenario(_Section):
+    """A whole simulation, but for its seed."""
+
+    name: str = ""
+    description: str = ""
+    rounds: int = Field(default=10, ge=1, le=100_000)
+    backbone: str = "digits-vit"
+    participants: Participants = Participants()
+    data: DataSettings = DataSettings()
+    lora: LoraSettings = LoraSettings(rank=8, alpha=16.0)
+    training: TrainingSettings = TrainingSettings()
+    prices: Prices = Prices()
+    sanctions: Sanctions = Sanctions()
+    contribution: ContributionSettings = ContributionSettings()
+    deviations: DeviationSettings = DeviationSettings()
+    mechanism: dict[str, Any] = {"name": "posted-price"}
+    defence: dict[str, Any] = {"name": "fedavg"}
+    policies: dict[Kind, dict[str, Any]] = Field(default_factory=dict)
+    actions: dict[str, Action] = Field(default_factory=dict)
+    action_sets: dict[Kind, tuple[str, ...]] = Field(default_factory=dict)
+
+    @field_validator("mechanism", "defence", mode="before")
+    @classmethod
+    def _by_name(cls, section: Any) -> Any:
+        return {"name": section} if isinstance(section, str) else section
+
+    @model_validator(mode="after")
+    def _plugins_fit(self) -> Self:
+        with _within("mechanism"):
+            self.build_mechanism()
+        with _within("defence"):
+            self.build_defence()
+        with _within("data", "name"):
+            DATASETS.check(self.data.name)
+        for name, action in self.action_table.items():
+            if action.attack is not None:
+                with _within("actions", name, "parameters"):
+                    build(ATTACKS, {"name": action.attack, **action.parameters})
+        return self
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        known = self.action_table
+        for kind, names in self.action_sets.items():
+            for name in names:
+                _known_action(name, known, "action_sets", kind)
+        for name in self.deviations.actions:
+            _known_action(name, known, "deviations", "actions")
+        for kind in KINDS:
+            with _within("policies", kind):
+                policy = self.policy(kind)
+            if isinstance(policy, Fixed):
+                allowed = dict.fromkeys(self.action_set(kind))
+                _known_action(policy.action, allowed, "policies", kind, "action")
+        return self
+
+    @property
+    def action_table(self) -> dict[str, Action]:
+        """Every action by name: the catalogue's, and the scenario's own over them."""
+        return ACTIONS | self.actions
+
+    def action_set(self, kind: Kind) -> tuple[str, ...]:
+        """Return the names of the actions that a participant of ``kind`` can take."""
+        return self.action_sets.get(kind, ACTION_SETS[kind])
+
+    def policy(self, kind: Kind) -> Policy:
+        """Return a fresh policy for a participant of ``kind``; fixed on its first action."""
+        section = {"name": "fixed", "action": self.action_set(kind)[0]}
+        return build(POLICIES, self.policies.get(kind, section))
+
+    def build_mechanism(self) -> Mechanism:
+        """Return the payment mechanism."""
+        return build(MECHANISMS, self.mechanism)
+
+    def build_defence(self) -> AggregationRule:
+        """Return the aggregation rule."""
+        return build(DEFENCES, self.defence)
+
+    def build_attack(self, action: Action) -> Attack | None:
+        """Return the attack that an action carries out."""
+        if action.attack is None:
+            return None
+        return build(ATTACKS, {"name": action.attack, **action.parameters})
+
+
+@contextmanager
+def _within(*location: str) -> Iterator[None]:
+    try:
+        yield
+    except NestedError as error:
+        raise NestedError((*location, *error.location), str(error)) from error
+    except UserError as error:
+        raise NestedError(location, str(error)) from error
+
+
+def _known_action(name: str, known: Mapping[str, Any], *location: str) -> None:
+    if name not in known:
+        raise NestedError(location, f"unknown action '{name}'; expected one of: {', '.join(known)}")

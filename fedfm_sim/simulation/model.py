@@ -1,0 +1,245 @@
+"""The Mesa model: one step is one federated round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mesa
+import numpy as np
+import pandas as pd
+
+from fedfm_sim.agents.participant import Beliefs, Participant, Terms
+from fedfm_sim.agents.server import Server
+from fedfm_sim.core.action import Action
+from fedfm_sim.mechanisms import evaluate
+from fedfm_sim.mechanisms.accounts import AccountBook
+from fedfm_sim.mechanisms.reputation import Reputation
+from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.play import Play
+from fedfm_sim.simulation.setting import Setting
+from fedfm_sim.simulation.settlement import Settlement, settle
+from fedfm_sim.simulation.updates import RoundUpdates
+
+#: Pieces of evidence that an audit weighs, against 1 for a round's sound update.
+AUDIT_EVIDENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an action declares (units), and what it costs (money) and burdens (E)."""
+
+    declared: float
+    cost: float
+    burden: float
+
+
+class FederationModel(mesa.Model):  # type: ignore[misc]
+    """A federation of strategic participants.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed : int
+
+    Attributes
+    ----------
+    round : int
+        Rounds finished. Mesa's own step counter is not used.
+    round_rows, participant_rows, deviation_rows : lists of dict
+        What the run's tables are made of.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        super().__init__(rng=seed)
+        self.setting = Setting.create(scenario, seed)
+        count = self.setting.participants
+        self.book = AccountBook(count)
+        self.book.lock(np.arange(count), np.full(count, scenario.sanctions.deposit))
+        self.reputation = Reputation(count)
+        self.round = 0
+        self.round_rows: list[dict[str, Any]] = []
+        self.participant_rows: list[dict[str, Any]] = []
+        self.deviation_rows: list[dict[str, Any]] = []
+        self.server = Server(self, self.setting.mechanism, scenario.sanctions)
+        self.terms: Terms = self.server.announce(self.setting.market)
+        self._create_participants(scenario)
+        self.accuracy_before = float(self.setting.accuracies(self.adapter[None])[0])
+
+    def _create_participants(self, scenario: Scenario) -> None:
+        costs, capacity = self.setting.costs, self.setting.capacity
+        unit_cost = costs.cost(capacity) / np.maximum(capacity, 1)
+        table = scenario.action_table
+        self.participants = [
+            Participant(
+                self,
+                index,
+                kind,
+                {name: table[name] for name in scenario.action_set(kind)},
+                scenario.policy(kind),
+                Beliefs(unit_pay=float(unit_cost[index])),
+            )
+            for index, kind in enumerate(scenario.participants.kinds)
+        ]
+
+    @property
+    def adapter(self) -> Any:
+        """The current global adapter (P,)."""
+        return self.setting.federation.adapter
+
+    def generator(self, purpose: str, participant: int) -> np.random.Generator:
+        """Return the generator of one purpose for one participant in this round."""
+        return self.setting.streams.generator(purpose, self.round, participant)
+
+    def goal_of(self, action: Action) -> str:
+        """Return what an action's attack is after, or an empty text."""
+        attack = self.setting.scenario.build_attack(action)
+        return attack.goal if attack is not None else ""
+
+    def price_work(self, participant: int, name: str) -> Work:
+        """Return what an action would declare, cost and burden."""
+        action, costs = self.setting.scenario.action_table[name], self.setting.costs
+        attack = self.setting.attacks.get(name)
+        declared = self.setting.units(action, participant)
+        done = declared if attack is None or attack.trains else 0.0
+        units = np.full(self.setting.participants, done)
+        present = np.full(self.setting.participants, declared > 0)
+        return Work(
+            declared,
+            float(costs.cost(units)[participant]),
+            float(costs.burden(units, present)[participant]),
+        )
+
+    def step(self) -> None:
+        """Play one round: announce, choose, train, settle, learn."""
+        scenario = self.setting.scenario
+        self.book.round = self.round
+        self.terms = self.server.announce(self.setting.market)
+        self.agents.select(agent_type=Participant).do("choose")
+        updates = RoundUpdates(self.setting, self.round)
+        names = tuple(agent.action for agent in self.participants)
+        tries = self.round >= scenario.rounds - scenario.deviations.rounds
+        if tries:
+            others = [(k, a) for k in range(len(names)) for a in scenario.deviations.actions]
+            updates.prepare([*enumerate(names), *others])
+        play = Play(self.setting, updates, names, self.terms.price, self.reputation.trust)
+        settled = settle(play, self.book, self.generator("audit", 0))
+        if tries:
+            self._try_deviations(play)
+        self._record(play, settled)
+        self._learn(play, settled)
+        self.setting.federation.adapter = play.new_adapter()
+        self.round += 1
+
+    def _try_deviations(self, play: Play) -> None:
+        for agent in self.participants:
+            k = agent.index
+            honest = play.expected_utility(k)
+            for name in self.setting.scenario.deviations.actions:
+                if name == play.names[k]:
+                    continue
+                names = (*play.names[:k], name, *play.names[k + 1 :])
+                other = Play(self.setting, play.updates, names, play.price, play.trust)
+                gain = other.expected_utility(k) - honest
+                self.deviation_rows.append(
+                    {
+                        "round": self.round + 1,
+                        "participant": k,
+                        "kind": agent.kind,
+                        "played": play.names[k],
+                        "action": name,
+                        "gain": gain,
+                    }
+                )
+
+    def _learn(self, play: Play, settled: Settlement) -> None:
+        total, utility = settled.utility.total, settled.utility
+        for agent in self.participants:
+            k = agent.index
+            agent.learn(
+                float(total[k]),
+                float(utility.payment[k]),
+                float(utility.proceeds[k]),
+                float(utility.privacy[k]),
+            )
+        positive, negative = np.zeros(len(play.names)), np.zeros(len(play.names))
+        positive[play.weights > 0] = 1.0
+        negative[list(play.reasons)] = 1.0
+        positive += AUDIT_EVIDENCE * (settled.audited & ~settled.convicted)
+        negative += AUDIT_EVIDENCE * settled.convicted
+        positive[settled.convicted] = 0.0
+        self.reputation.update(positive, negative)
+
+    def _contributions(self, play: Play) -> dict[str, Any]:
+        settings = self.setting.scenario.contribution
+        due = settings.every and (self.round + 1) % settings.every == 0
+        if not due:
+            return dict.fromkeys(settings.schemes)
+        return {name: evaluate(play.game, method=name) for name in settings.schemes}
+
+    def _record(self, play: Play, settled: Settlement) -> None:
+        setting, utility = self.setting, settled.utility
+        contributions = self._contributions(play)
+        before = play.updates.reference
+        gram = setting.federation.layout.change_gram(play.rows, before).numpy()
+        norms = np.sqrt(np.maximum(np.diag(gram), 0))
+        core = contributions.get("least-core")
+        accuracy = float(setting.accuracies(play.new_adapter()[None])[0])
+        self.round_rows.append(
+            {
+                "round": self.round + 1,
+                "accuracy": accuracy,
+                "attack_success": play.attack_success(setting.reference_backdoor),
+                "price": play.price,
+                "payments": float(utility.payment.sum()),
+                "fines": float(utility.fine.sum()),
+                "server_balance": self.book.balance("server"),
+                "selected": int(play.allocation.selected.sum()),
+                "audited": int(settled.audited.sum()),
+                "convicted": int(settled.convicted.sum()),
+                "quarantined": "; ".join(f"{k}: {why}" for k, why in play.reasons.items()),
+                "megabytes": float(setting.costs.megabytes * play.allocation.selected.sum()),
+                "gflops": float(setting.costs.gflops_per_unit * play.worked.sum()),
+                "least_core_excess": None if core is None else core.excess,
+            }
+        )
+        for agent in self.participants:
+            k = agent.index
+            self.participant_rows.append(
+                {
+                    "round": self.round + 1,
+                    "participant": k,
+                    "kind": agent.kind,
+                    "action": play.names[k],
+                    "units_declared": float(play.units[k]),
+                    "units_worked": float(play.worked[k]),
+                    "payment": float(utility.payment[k]),
+                    "proceeds": float(utility.proceeds[k]),
+                    "fine": float(utility.fine[k]),
+                    "reward": float(utility.reward[k]),
+                    "cost": float(utility.cost[k]),
+                    "reputation": float(utility.reputation[k]),
+                    "privacy": float(utility.privacy[k]),
+                    "efficiency": float(utility.efficiency[k]),
+                    "utility": float(utility.total[k]),
+                    "weight": float(play.weights[k]),
+                    "suspicion": float(play.suspicion[k]),
+                    "update_norm": float(norms[k]),
+                    "audited": bool(settled.audited[k]),
+                    "convicted": bool(settled.convicted[k]),
+                    "quarantined": play.reasons.get(k, ""),
+                }
+                | {
+                    name.replace("-", "_"): None if c is None else float(c.values[k])
+                    for name, c in contributions.items()
+                }
+            )
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Return the tables of rounds, participants and deviations so far."""
+        columns = ["round", "participant", "kind", "played", "action", "gain"]
+        return (
+            pd.DataFrame(self.round_rows),
+            pd.DataFrame(self.participant_rows),
+            pd.DataFrame(self.deviation_rows, columns=columns),
+        )

@@ -1,0 +1,223 @@
+"""One round played by a profile of actions: everything but the audit lottery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fedfm_sim.core.game import CoalitionGame
+from fedfm_sim.learning.aggregation import Aggregate
+from fedfm_sim.learning.quarantine import receive
+from fedfm_sim.mechanisms.protocol import Allocation, Offers
+from fedfm_sim.security.attacks.backdoor import Backdoor
+from fedfm_sim.simulation.setting import Setting
+from fedfm_sim.simulation.updates import RoundUpdates
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Play:
+    """What a profile leads to.
+
+    Attributes
+    ----------
+    setting : Setting
+    updates : RoundUpdates
+    names : tuple of n str
+        The action of each participant.
+    price : float
+        Announced price per unit, money.
+    trust : (n,) array
+        The server's trust before the round.
+    """
+
+    setting: Setting
+    updates: RoundUpdates
+    names: tuple[str, ...]
+    price: float
+    trust: Array
+
+    def __post_init__(self) -> None:
+        scenario = self.setting.scenario
+        table = scenario.action_table
+        self.actions = [table[name] for name in self.names]
+        count = range(len(self.names))
+        self.units = np.array([self.setting.units(self.actions[k], k) for k in count])
+        markups = np.array([action.markup for action in self.actions])
+        self.asks = markups * self.setting.costs.cost(self.units)
+        self.allocation: Allocation = self.setting.mechanism.allocate(
+            Offers(self.units, self.asks, self.trust), self.price
+        )
+        self._aggregate()
+
+    def _aggregate(self) -> None:
+        count, reference = len(self.names), self.updates.reference
+        members = np.flatnonzero(self.allocation.selected)
+        self.updates.prepare((k, self.names[k]) for k in members.tolist())
+        uploads = [self.updates.upload(k, self.names[k]) for k in members.tolist()]
+        received = receive(uploads, reference, self.setting.federation.layout)
+        self.reasons = {int(members[row]): why for row, why in received.reasons.items()}
+        sound = [row for row in range(len(members)) if row not in received.reasons]
+        self.accepted = members[sound]
+        self.rows = reference.repeat(count, 1)
+        self.rows[self.accepted] = received.updates[sound]
+        self.aggregate = self._combine(self.accepted)
+        self.weights, self.suspicion = np.zeros(count), np.full(count, np.nan)
+        self.weights[self.accepted] = self.aggregate.weights
+        self.suspicion[self.accepted] = self.aggregate.suspicion
+
+    def _combine(self, members: npt.NDArray[np.int64]) -> Aggregate:
+        reference = self.updates.reference
+        if not len(members):
+            return Aggregate(reference, np.zeros(0), np.zeros(0))
+        return self.setting.defence.aggregate(
+            self.rows[members], reference, self.units[members], self.setting.federation.layout
+        )
+
+    @cached_property
+    def game(self) -> CoalitionGame:
+        """The coalition game reconstructed from the round's updates."""
+        return self.setting.federation.round_game(
+            self.rows,
+            self.weights,
+            self.setting.coalition_examples(),
+            self.setting.scenario.contribution.measure,
+        )
+
+    @cached_property
+    def payments(self) -> Array:
+        """What is due to each for sound, delivered work, money; sanctions come later."""
+        mechanism = self.setting.mechanism
+        game = self.game if mechanism.uses_game else None
+        due = mechanism.pay(self.allocation, game).copy()
+        due[list(self.reasons)] = 0.0
+        return due
+
+    @cached_property
+    def guilty(self) -> Mask:
+        """Whom an audit by replay convicts: evidence above the tolerance."""
+        tolerance = self.setting.scenario.sanctions.tolerance
+        return np.array(
+            [
+                bool(self.allocation.selected[k])
+                and (k in self.reasons or self.updates.evidence(k, name) > tolerance)
+                for k, name in enumerate(self.names)
+            ]
+        )
+
+    @cached_property
+    def accusations(self) -> dict[int, int]:
+        """Reporter to accused: the most suspect of the others, by the published updates."""
+        accused = {}
+        for k, action in enumerate(self.actions):
+            others = [j for j in self.accepted.tolist() if j != k]
+            if action.report and self.allocation.selected[k] and others:
+                accused[k] = max(others, key=lambda j: self.suspicion[j])
+        return accused
+
+    @property
+    def audit_probability(self) -> Array:
+        """The chance of each to be audited: the audit rate, or 1 when accused, (n,)."""
+        chance = np.full(len(self.names), self.setting.scenario.sanctions.audit_rate)
+        chance[list(self.accusations.values())] = 1.0
+        return np.where(self.allocation.selected, chance, 0.0)
+
+    @cached_property
+    def leakage(self) -> Array:
+        """P of Eq. 12: the membership advantage against what each sent, (n,)."""
+        return np.array([self.leakage_of(k) for k in range(len(self.names))])
+
+    def leakage_of(self, participant: int) -> float:
+        """Return one participant's leakage."""
+        if not self.allocation.selected[participant]:
+            return 0.0
+        return self.updates.advantage(participant, self.names[participant])
+
+    def cost_of(self, participant: int) -> float:
+        """Return c of Eq. 12: work really done, and effort, money."""
+        action = self.actions[participant]
+        if not self.allocation.selected[participant]:
+            return 0.0
+        return float(self.setting.costs.cost(self.worked)[participant]) + action.effort
+
+    @cached_property
+    def worked(self) -> Array:
+        """Units of work really done, (n,)."""
+        return np.array(
+            [
+                self.updates.worked(k, name) if self.allocation.selected[k] else 0.0
+                for k, name in enumerate(self.names)
+            ]
+        )
+
+    @cached_property
+    def burden(self) -> Array:
+        """E of Eq. 12 and 16, (n,)."""
+        return self.setting.costs.burden(self.worked, self.allocation.selected)
+
+    def proceeds_of(self, participant: int) -> float:
+        """Return what an attack earns outside, money: its price times its measured success."""
+        if not self.allocation.selected[participant]:
+            return 0.0
+        prices, name = self.setting.scenario.prices, self.names[participant]
+        total = 0.0
+        if self.actions[participant].snoop:
+            others = [j for j in self.accepted.tolist() if j != participant]
+            seen = [self.leakage_of(j) for j in others]
+            total += prices.snooping * float(np.mean(seen)) if seen else 0.0
+        attack = self.setting.attacks.get(name)
+        if attack is not None and attack.goal == "backdoor":
+            assert isinstance(attack, Backdoor)
+            total += prices.backdoor * self.attack_success(attack)
+        if attack is not None and attack.goal == "damage":
+            total += prices.damage * self.damage_of(participant)
+        return total
+
+    def attack_success(self, attack: Backdoor) -> float:
+        """Return the trigger's success on the new model, less its rate on the base model.
+
+        Over triggered test images that are not of the target class already.
+        """
+        base = self.setting.federation.initial
+        rates = self.setting.trigger_rates(torch.stack([self.aggregate.adapter, base]), attack)
+        return max(0.0, float(rates[0] - rates[1]))
+
+    def damage_of(self, participant: int) -> float:
+        """Return the test accuracy that the aggregate loses through one participant."""
+        rest = self.accepted[self.accepted != participant]
+        both = torch.stack([self.aggregate.adapter, self._combine(rest).adapter])
+        with_it, without = self.setting.accuracies(both)
+        return max(0.0, float(without - with_it))
+
+    def new_adapter(self) -> Tensor:
+        """Return the next global adapter (P,)."""
+        return self.aggregate.adapter
+
+    def expected_utility(self, participant: int) -> float:
+        """Return Eq. 12 for one participant, expected over the audit lottery, money.
+
+        A convicted participant loses its payment and pays the fine. Trust is
+        that before the round, as it moves only afterwards.
+        """
+        scenario, k = self.setting.scenario, participant
+        prices, sanctions = scenario.prices, scenario.sanctions
+        convicted = self.audit_probability[k] * self.guilty[k]
+        money = self.payments[k] * (1 - convicted) - sanctions.fine * convicted
+        if k in self.accusations:
+            right = self.guilty[self.accusations[k]]
+            money += sanctions.bounty if right else -sanctions.false_report_fee
+        return float(
+            money
+            + self.proceeds_of(k)
+            - self.cost_of(k)
+            + prices.reputation * self.trust[k]
+            - prices.privacy * self.leakage_of(k)
+            - prices.efficiency * self.burden[k]
+        )

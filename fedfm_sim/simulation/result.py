@@ -1,0 +1,129 @@
+"""The result of a run, as a library user holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from torch import Tensor
+
+from fedfm_sim.games.deviation import DeviationTest, deviation_test
+from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.model import FederationModel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: The terms of Eq. 12, as columns of the tables.
+TERMS = ["reward", "cost", "reputation", "privacy", "efficiency", "utility"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run gave; see `rounds` and `participants` for the raw figures.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    seed : int
+    summary : dict
+        What ``--json`` prints: deterministic but for the key ``timing``.
+    rounds, participants, deviations : DataFrame
+        One row per round; per participant and round; per deviation tried.
+    deviation_test : DeviationTest
+        Eq. 13 over the deviations.
+    journal : DataFrame
+        Every transfer of money.
+    adapter : Tensor
+        (P,) the final global adapter; ``layout`` names its tensors.
+    """
+
+    scenario: Scenario
+    seed: int
+    summary: dict[str, Any]
+    rounds: pd.DataFrame
+    participants: pd.DataFrame
+    deviations: pd.DataFrame
+    deviation_test: DeviationTest
+    journal: pd.DataFrame
+    adapter: Tensor = field(repr=False)
+
+    @property
+    def utilities(self) -> pd.DataFrame:
+        """Return round, participant, kind and the terms of Eq. 12."""
+        return self.participants[["round", "participant", "kind", *TERMS]]
+
+    def by_kind(self) -> pd.DataFrame:
+        """Return the mean per round and participant of each term, by kind."""
+        return self.participants.groupby("kind", sort=True)[TERMS].mean()
+
+    def plot(self, name: str) -> Axes:
+        """Draw one of the figures listed in `fedfm_sim.reporting.figures.FIGURES`."""
+        from fedfm_sim.reporting.figures import draw
+
+        return draw(name, self)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report and return its path."""
+        from fedfm_sim.reporting.html import write_report
+
+        return write_report(self, Path(path))
+
+
+def collect(model: FederationModel, seed: int, status: str, seconds: float) -> RunResult:
+    """Return the result of a model after its last round, or after an interruption."""
+    scenario = model.setting.scenario
+    rounds, participants, deviations = model.tables()
+    test = deviation_test(deviations)
+    best = test.best
+    last = rounds.iloc[-1] if len(rounds) else None
+    kinds = (
+        participants.groupby("kind", sort=True)["utility"].mean().to_dict()
+        if len(participants)
+        else {}
+    )
+    summary: dict[str, Any] = {
+        "scenario": scenario.name,
+        "seed": seed,
+        "status": status,
+        "rounds": len(rounds),
+        "participants": scenario.participants.count,
+        "accuracy_before": model.accuracy_before,
+        "accuracy_after": model.accuracy_before if last is None else float(last["accuracy"]),
+        "attack_success": 0.0 if last is None else float(last["attack_success"]),
+        "utility_by_kind": {kind: float(value) for kind, value in kinds.items()},
+        "epsilon_star": test.epsilon_star if len(deviations) else None,
+        "epsilon_star_deviation": None
+        if best is None
+        else {
+            "participant": int(best["participant"]),
+            "action": str(best["action"]),
+            "gain": float(best["gain"]),
+            "low": None if pd.isna(best["low"]) else float(best["low"]),
+            "high": None if pd.isna(best["high"]) else float(best["high"]),
+            "rounds": int(best["rounds"]),
+        },
+        "money_error": money_error(model, participants),
+        "timing": {"seconds": round(seconds, 3)},
+    }
+    journal = model.book.to_frame()
+    return RunResult(
+        scenario, seed, summary, rounds, participants, deviations, test, journal, model.adapter
+    )
+
+
+def money_error(model: FederationModel, participants: pd.DataFrame) -> float:
+    """Return how far accounts and utilities disagree, money.
+
+    The larger of the books' own error and, over participants, of the
+    difference between what an account and its deposit gained and the sum of
+    the rewards less costs that the utilities report.
+    """
+    if not len(participants):
+        return model.book.money_error
+    flows = participants["reward"] - participants["cost"]
+    reported = flows.groupby(participants["participant"]).sum().to_numpy()
+    held = model.book.balances + model.book.locked
+    return max(model.book.money_error, float(abs(held - reported).max()))

@@ -1,0 +1,178 @@
+"""What stays fixed during a run: data, model, costs, attacks, random streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fedfm_sim.agents.utility import CostModel
+from fedfm_sim.core.action import Action
+from fedfm_sim.core.random import Streams
+from fedfm_sim.learning.aggregation import AggregationRule
+from fedfm_sim.learning.backbone import load_backbone
+from fedfm_sim.learning.datasets import DATASETS, SplitData
+from fedfm_sim.learning.examples import Examples
+from fedfm_sim.learning.federation import Federation
+from fedfm_sim.learning.partitions import across_domains, at_round, in_domain, private_shards
+from fedfm_sim.mechanisms.protocol import Market, Mechanism
+from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.security.attacks import Attack
+from fedfm_sim.security.attacks.backdoor import Backdoor
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The world of one run.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    streams : Streams
+        Every draw of the run comes from a named generator of it.
+    federation : Federation
+    data : SplitData
+    shards, plain : lists of n Examples
+        Each participant's data in its domain, and the same before the domain.
+    held_out : list of n Examples
+        Test examples in each participant's domain: the non-members of
+        membership inference.
+    validation, test : Examples
+        Spread evenly over the participants' domains.
+    mechanism, defence : plug-ins
+    attacks : dict of str to Attack
+        By action name.
+    costs : CostModel
+    """
+
+    scenario: Scenario
+    streams: Streams
+    federation: Federation
+    data: SplitData
+    shards: list[Examples]
+    plain: list[Examples]
+    held_out: list[Examples]
+    validation: Examples
+    test: Examples
+    mechanism: Mechanism
+    defence: AggregationRule
+    attacks: dict[str, Attack]
+    costs: CostModel
+
+    @classmethod
+    def create(cls, scenario: Scenario, seed: int) -> Setting:
+        """Load the model and data, and deal them out."""
+        streams = Streams(seed, scenario.name)
+        data = DATASETS[scenario.data.name]()
+        federation = Federation.create(
+            load_backbone(scenario.backbone),
+            scenario.lora,
+            scenario.training,
+            streams.integer("initial-adapter"),
+        )
+        count, domains = scenario.participants.count, scenario.data.domains
+        settings = scenario.data
+        shards = private_shards(data.private, count, data.classes, settings, streams)
+        undomained = settings.model_copy(update={"domains": ("original",)})
+        held_out = [
+            in_domain(data.test, domains[k % len(domains)], streams.generator("held-out", k))
+            for k in range(count)
+        ]
+        attacks = {
+            name: attack
+            for name, action in scenario.action_table.items()
+            if (attack := scenario.build_attack(action)) is not None
+        }
+        return cls(
+            scenario,
+            streams,
+            federation,
+            data,
+            shards,
+            private_shards(data.private, count, data.classes, undomained, streams),
+            held_out,
+            across_domains(data.validation, domains, streams.generator("validation")),
+            across_domains(data.test, domains, streams.generator("test")),
+            scenario.build_mechanism(),
+            scenario.build_defence(),
+            attacks,
+            _costs(scenario, federation, shards[0], streams),
+        )
+
+    @property
+    def participants(self) -> int:
+        """The number of participants n."""
+        return len(self.shards)
+
+    @property
+    def capacity(self) -> npt.NDArray[np.float64]:
+        """Units of work that each can do in a round (samples x local epochs), (n,)."""
+        sizes = np.array([len(shard) for shard in self.shards], dtype=np.float64)
+        return sizes * self.scenario.training.epochs
+
+    @property
+    def market(self) -> Market:
+        """What the server believes of costs; here it believes the truth.
+
+        A unit of work costs its money and its part of the burden ``beta E``.
+        """
+        prices = self.scenario.prices
+        burden = prices.efficiency * prices.flops * self.costs.gflops_per_unit
+        return Market(self.costs.linear + burden, self.costs.quadratic, self.capacity)
+
+    def shard_at(self, participant: int, number: int) -> Examples:
+        """Return what a participant holds in round ``number``."""
+        return at_round(
+            self.shards[participant],
+            self.plain[participant],
+            self.scenario.data,
+            number,
+            self.scenario.rounds,
+        )
+
+    def units(self, action: Action, participant: int) -> float:
+        """Return the units of work that an action declares."""
+        samples = np.ceil(action.share * len(self.shards[participant]))
+        return float(samples * self.scenario.training.epochs)
+
+    @cached_property
+    def reference_backdoor(self) -> Backdoor:
+        """The backdoor by whose trigger every run's attack success is measured."""
+        attack = self.attacks["backdoor"]
+        assert isinstance(attack, Backdoor)
+        return attack
+
+    def accuracies(self, adapters: Tensor) -> npt.NDArray[np.float64]:
+        """Return the test accuracy over the participants' domains of (M, P) adapters, (M,)."""
+        return self.federation.evaluate(adapters, self.test).accuracy(self.test.labels)
+
+    def trigger_rates(self, adapters: Tensor, attack: Backdoor) -> npt.NDArray[np.float64]:
+        """Return how often triggered test images are given the target class, (M,)."""
+        triggered = attack.triggered_test(self.test)
+        wanted = torch.full_like(triggered.labels, attack.target)
+        return self.federation.evaluate(adapters, triggered).accuracy(wanted)
+
+    def coalition_examples(self) -> Examples:
+        """Return the validation examples on which coalitions are valued."""
+        size = min(self.scenario.contribution.examples, len(self.validation))
+        index = np.linspace(0, len(self.validation) - 1, size).round().astype(np.int64)
+        return self.validation.select(index)
+
+
+def _costs(
+    scenario: Scenario, federation: Federation, shard: Examples, streams: Streams
+) -> CostModel:
+    draws = streams.generator("costs").standard_normal(scenario.participants.count)
+    sent = 2 * federation.layout.size_bytes
+    kept = federation.backbone.size_bytes + federation.layout.size_bytes
+    return CostModel(
+        factor=np.exp(scenario.prices.cost_spread * draws),
+        gflops_per_unit=federation.training_flops(shard) / 1e9,
+        megabytes=sent / 1e6,
+        gigabytes=kept / 1e9,
+        prices=scenario.prices,
+    )

@@ -1,0 +1,149 @@
+"""The updates of one round: every (participant, action) asked for, trained in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedfm_sim.core.action import Action
+from fedfm_sim.learning.examples import Examples
+from fedfm_sim.security.privacy.membership import membership_advantage
+from fedfm_sim.security.privacy.noise import add_noise
+from fedfm_sim.simulation.setting import Setting
+
+
+class RoundUpdates:
+    """Uploads of a round by participant and action, each computed once.
+
+    An upload depends on the round, the participant and what it does to data and
+    update, not on what others do: deviations and audits ask for what was not
+    played, with the same random draws (common random numbers).
+    """
+
+    def __init__(self, setting: Setting, number: int) -> None:
+        self.setting = setting
+        self.number = number
+        self.reference = setting.federation.adapter
+        self._trained: dict[tuple[int, float, str], tuple[Tensor, float]] = {}
+        self._advantage: dict[tuple[int, str], float] = {}
+
+    def prepare(self, wanted: Iterable[tuple[int, str]]) -> None:
+        """Train for all (participant, action name) that are not there yet, in one batch."""
+        missing: dict[tuple[int, float, str], Examples] = {}
+        for participant, name in wanted:
+            key = self._key(participant, name)
+            if key not in self._trained and key not in missing:
+                missing[key] = self._shard(participant, name)
+        if not missing:
+            return
+        streams = self.setting.streams
+        generators = [streams.generator("train", self.number, key[0]) for key in missing]
+        trained = self.setting.federation.train(list(missing.values()), generators)
+        for row, key in enumerate(missing):
+            self._trained[key] = (trained.adapters[row], float(trained.losses[row]))
+
+    def upload(self, participant: int, name: str) -> Tensor:
+        """Return the adapter (P,) that the participant sends when it takes the action."""
+        self.prepare([(participant, name)])
+        row, _ = self._trained[self._key(participant, name)]
+        action = self._action(name)
+        if (attack := self.setting.attacks.get(name)) is not None:
+            row = attack.corrupt(row, self.reference, self._generator("attack", participant))
+        if action.noise:
+            rng = self._generator("noise", participant)
+            row = add_noise(row, self.reference, action.noise, rng)
+        return row
+
+    def loss(self, participant: int, name: str) -> float:
+        """Return the training loss of the last local epoch, nats; NaN without training."""
+        self.prepare([(participant, name)])
+        return self._trained[self._key(participant, name)][1]
+
+    def worked(self, participant: int, name: str) -> float:
+        """Return the units of work really done (samples x epochs)."""
+        shard = self._shard(participant, name)
+        return float(len(shard) * self.setting.scenario.training.epochs)
+
+    def evidence(self, participant: int, name: str) -> float:
+        """Return what a replay audit finds: the relative distance from the declared work.
+
+        ``|dW - dW'| / |dW'|`` on effective weights, dW' being the update that
+        the declared action gives when trained again on the true data.
+        """
+        if self.setting.attacks.get(name) is None:
+            return 0.0
+        action, setting = self._action(name), self.setting
+        self._prepare_declared(participant, action)
+        declared, _ = self._trained[(participant, action.share, "")]
+        if action.noise:
+            rng = self._generator("noise", participant)
+            declared = add_noise(declared, self.reference, action.noise, rng)
+        both = torch.stack([self.upload(participant, name), declared])
+        if not torch.isfinite(both).all():
+            return float("inf")
+        gram = setting.federation.layout.change_gram(both, self.reference).numpy()
+        squared = gram[0, 0] - 2 * gram[0, 1] + gram[1, 1]
+        return float(np.sqrt(max(squared, 0.0) / max(gram[1, 1], 1e-30)))
+
+    def advantage(self, participant: int, name: str) -> float:
+        """Return the membership advantage against the upload, in [0, 1].
+
+        Members are the participant's own examples, others as many test
+        examples of the same domain. One who stays out reveals nothing.
+        """
+        key = (participant, name if self._action(name).share else "stay-out")
+        if self._action(name).share == 0:
+            return 0.0
+        if key not in self._advantage:
+            setting = self.setting
+            members = setting.shard_at(participant, self.number)
+            others = setting.held_out[participant]
+            size = min(len(members), len(others))
+            rng = self._generator("membership", participant)
+            index = rng.permutation(len(others))[:size]
+            pool = Examples.concatenate([members.select(slice(0, size)), others.select(index)])
+            upload = self.upload(participant, name)
+            finite = bool(torch.isfinite(upload).all())
+            row = (upload if finite else self.reference)[None]
+            losses = np.nan_to_num(setting.federation.evaluate(row, pool).losses[0], nan=1e30)
+            self._advantage[key] = membership_advantage(losses[:size], losses[size:])
+        return self._advantage[key]
+
+    def _prepare_declared(self, participant: int, action: Action) -> None:
+        key = (participant, action.share, "")
+        if key not in self._trained:
+            rng = self._generator("train", participant)
+            shard = self._take(participant, action.share)
+            trained = self.setting.federation.train([shard], [rng])
+            self._trained[key] = (trained.adapters[0], float(trained.losses[0]))
+
+    def _action(self, name: str) -> Action:
+        return self.setting.scenario.action_table[name]
+
+    def _key(self, participant: int, name: str) -> tuple[int, float, str]:
+        """Return what local training depends on."""
+        attack = self.setting.attacks.get(name)
+        action = self._action(name)
+        if attack is None:
+            return participant, action.share, ""
+        return participant, action.share, name if attack.trains else "untrained"
+
+    def _take(self, participant: int, share: float) -> Examples:
+        shard = self.setting.shard_at(participant, self.number)
+        return shard.select(slice(0, int(np.ceil(share * len(shard)))))
+
+    def _shard(self, participant: int, name: str) -> Examples:
+        attack = self.setting.attacks.get(name)
+        if attack is None:
+            return self._take(participant, self._action(name).share)
+        if not attack.trains:
+            return self._take(participant, 0.0)
+        shard = self._take(participant, self._action(name).share)
+        rng = self._generator("poison", participant)
+        return attack.poison(shard, self.setting.data.classes, rng)
+
+    def _generator(self, purpose: str, participant: int) -> np.random.Generator:
+        return self.setting.streams.generator(purpose, self.number, participant)

@@ -1,0 +1,72 @@
+"""The loss-threshold attack: its AUC by hand, and on a participant that trained too long."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from fedfm_sim.learning.adapters import AdapterLayout, initial_adapter
+from fedfm_sim.learning.backbone import Backbone
+from fedfm_sim.learning.datasets import SplitData
+from fedfm_sim.learning.evaluation import evaluate
+from fedfm_sim.learning.partitions import in_domain
+from fedfm_sim.learning.trainer import TrainingSettings, train
+from fedfm_sim.security.privacy.membership import membership_advantage, membership_auc
+
+
+@pytest.mark.parametrize(
+    ("members", "others", "auc"),
+    [
+        ([0.1, 0.2], [0.3, 0.4, 0.5], 1.0),
+        ([0.3, 0.4], [0.1, 0.2], 0.0),
+        ([1.0], [1.0], 0.5),
+        ([1.0, 1.0, 1.0], [1.0, 1.0], 0.5),
+        # Of the pairs (1,2) (1,3) (2,2) (2,3) (3,2) (3,3): 3 won, 2 tied, 1 lost.
+        ([1.0, 2.0, 3.0], [2.0, 3.0], 4 / 6),
+        ([1.0, 4.0], [2.0, 3.0], 0.5),
+        # A loss of infinity is a loss like others, and the largest.
+        ([1.0, np.inf], [2.0, np.inf], 2.5 / 4),
+    ],
+)
+def test_auc_by_hand(members: list[float], others: list[float], auc: float) -> None:
+    found = membership_auc(np.array(members), np.array(others))
+    assert found == pytest.approx(auc, abs=1e-12)
+    advantage = membership_advantage(np.array(members), np.array(others))
+    assert advantage == pytest.approx(max(0, 2 * auc - 1), abs=1e-12)
+
+
+losses = st.lists(st.integers(0, 12).map(lambda k: k / 4), min_size=1, max_size=40)
+
+
+@given(losses, losses)
+def test_auc_is_that_of_scikit_learn(members: list[float], others: list[float]) -> None:
+    truth = [1] * len(members) + [0] * len(others)
+    expected = roc_auc_score(truth, -np.array(members + others))
+    found = membership_auc(np.array(members), np.array(others, dtype=np.float32))
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert membership_auc(np.array(others), np.array(members)) == pytest.approx(1 - found)
+    assert 0 <= membership_advantage(np.array(members), np.array(others)) <= 1
+
+
+def test_a_participant_that_trained_too_long_gives_its_data_away(
+    backbone: Backbone, layout: AdapterLayout, digits: SplitData
+) -> None:
+    # Drawn at random, as neighbours in the data set have the same writer.
+    rng = np.random.default_rng(0)
+    private = in_domain(digits.private.select(rng.permutation(797)), "rotated", rng)
+    start = initial_adapter(backbone, layout, seed=0)[None]
+    settings = TrainingSettings(epochs=25, learning_rate=1e-2)
+    shard = private.select(slice(0, 50))
+    trained = train(backbone, layout, start, [shard], settings, [rng]).adapters
+
+    before = evaluate(backbone, layout, start, private).losses[0]
+    after = evaluate(backbone, layout, trained, private).losses[0]
+    # Under no membership the AUC's standard deviation is about
+    # sqrt((1/m + 1/n) / 12): 0.042 for 50 and 747, 0.021 for 370 and 377.
+    assert abs(membership_auc(before[:50], before[50:]) - 0.5) < 0.125
+    assert membership_auc(after[:50], after[50:]) > 0.7
+    assert membership_advantage(after[:50], after[50:]) > 0.4
+    assert abs(membership_auc(after[50:420], after[420:]) - 0.5) < 0.065
