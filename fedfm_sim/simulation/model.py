@@ -7,6 +7,7 @@ from typing import Any
 
 import mesa
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fedfm_sim.agents.participant import Beliefs, Participant, Terms
@@ -32,6 +33,16 @@ class Work:
     declared: float
     cost: float
     burden: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A round's measures: test accuracy, attack success, norms of dW, contributions."""
+
+    accuracy: float
+    attack_success: float
+    norms: npt.NDArray[np.float64]
+    contributions: dict[str, Any]
 
 
 class FederationModel(mesa.Model):  # type: ignore[misc]
@@ -123,10 +134,13 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
             others = [(k, a) for k in range(len(names)) for a in scenario.deviations.actions]
             updates.prepare([*enumerate(names), *others])
         play = Play(self.setting, updates, names, self.terms.price, self.reputation.trust)
-        settled = settle(play, self.book, self.generator("audit", 0))
         if tries:
             self._try_deviations(play)
-        self._record(play, settled)
+        measured = self._measure(play)
+        # What takes long is done: an interruption from here on would leave
+        # money moved in a round that no table holds.
+        settled = settle(play, self.book, self.generator("audit", 0))
+        self._record(play, settled, measured)
         self._learn(play, settled)
         self.setting.federation.adapter = play.new_adapter()
         self.round += 1
@@ -177,19 +191,26 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
             return dict.fromkeys(settings.schemes)
         return {name: evaluate(play.game, method=name) for name in settings.schemes}
 
-    def _record(self, play: Play, settled: Settlement) -> None:
+    def _measure(self, play: Play) -> Measured:
+        setting = self.setting
+        gram = setting.federation.layout.change_gram(play.rows, play.updates.reference).numpy()
+        _ = play.leakage, play.guilty, play.payments  # computed once, and kept by the play
+        return Measured(
+            float(setting.accuracies(play.new_adapter()[None])[0]),
+            play.attack_success(setting.reference_backdoor),
+            np.sqrt(np.maximum(np.diag(gram), 0)),
+            self._contributions(play),
+        )
+
+    def _record(self, play: Play, settled: Settlement, measured: Measured) -> None:
         setting, utility = self.setting, settled.utility
-        contributions = self._contributions(play)
-        before = play.updates.reference
-        gram = setting.federation.layout.change_gram(play.rows, before).numpy()
-        norms = np.sqrt(np.maximum(np.diag(gram), 0))
+        contributions = measured.contributions
         core = contributions.get("least-core")
-        accuracy = float(setting.accuracies(play.new_adapter()[None])[0])
         self.round_rows.append(
             {
                 "round": self.round + 1,
-                "accuracy": accuracy,
-                "attack_success": play.attack_success(setting.reference_backdoor),
+                "accuracy": measured.accuracy,
+                "attack_success": measured.attack_success,
                 "price": play.price,
                 "payments": float(utility.payment.sum()),
                 "fines": float(utility.fine.sum()),
@@ -224,7 +245,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                     "utility": float(utility.total[k]),
                     "weight": float(play.weights[k]),
                     "suspicion": float(play.suspicion[k]),
-                    "update_norm": float(norms[k]),
+                    "update_norm": float(measured.norms[k]),
                     "audited": bool(settled.audited[k]),
                     "convicted": bool(settled.convicted[k]),
                     "quarantined": play.reasons.get(k, ""),

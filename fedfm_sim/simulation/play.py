@@ -185,9 +185,8 @@ class Play:
 
         Over triggered test images that are not of the target class already.
         """
-        base = self.setting.federation.initial
-        rates = self.setting.trigger_rates(torch.stack([self.aggregate.adapter, base]), attack)
-        return max(0.0, float(rates[0] - rates[1]))
+        rate = float(self.setting.trigger_rates(self.aggregate.adapter[None], attack)[0])
+        return max(0.0, rate - self.setting.base_trigger_rate(attack))
 
     def damage_of(self, participant: int) -> float:
         """Return the test accuracy that the aggregate loses through one participant."""

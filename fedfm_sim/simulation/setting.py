@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,7 @@ class Setting:
     defence: AggregationRule
     attacks: dict[str, Attack]
     costs: CostModel
+    base_rates: dict[Backdoor, float] = field(default_factory=dict)
 
     @classmethod
     def create(cls, scenario: Scenario, seed: int) -> Setting:
@@ -149,6 +150,13 @@ class Setting:
     def accuracies(self, adapters: Tensor) -> npt.NDArray[np.float64]:
         """Return the test accuracy over the participants' domains of (M, P) adapters, (M,)."""
         return self.federation.evaluate(adapters, self.test).accuracy(self.test.labels)
+
+    def base_trigger_rate(self, attack: Backdoor) -> float:
+        """Return the trigger's rate on the base model, measured once for each attack."""
+        if attack not in self.base_rates:
+            rates = self.trigger_rates(self.federation.initial[None], attack)
+            self.base_rates[attack] = float(rates[0])
+        return self.base_rates[attack]
 
     def trigger_rates(self, adapters: Tensor, attack: Backdoor) -> npt.NDArray[np.float64]:
         """Return how often triggered test images are given the target class, (M,)."""

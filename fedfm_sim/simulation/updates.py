@@ -28,7 +28,7 @@ class RoundUpdates:
         self.number = number
         self.reference = setting.federation.adapter
         self._trained: dict[tuple[int, float, str], tuple[Tensor, float]] = {}
-        self._advantage: dict[tuple[int, str], float] = {}
+        self._advantage: dict[tuple[int, float, float, str], float] = {}
 
     def prepare(self, wanted: Iterable[tuple[int, str]]) -> None:
         """Train for all (participant, action name) that are not there yet, in one batch."""
@@ -94,9 +94,12 @@ class RoundUpdates:
         Members are the participant's own examples, others as many test
         examples of the same domain. One who stays out reveals nothing.
         """
-        key = (participant, name if self._action(name).share else "stay-out")
-        if self._action(name).share == 0:
+        action = self._action(name)
+        if action.share == 0:
             return 0.0
+        # Actions that send the same (report, snoop, overbid) are attacked once.
+        attacking = name if action.attack is not None else ""
+        key = (participant, action.share, action.noise, attacking)
         if key not in self._advantage:
             setting = self.setting
             members = setting.shard_at(participant, self.number)

@@ -67,7 +67,7 @@ def test_the_initial_adapter_is_the_backbone(
     np.testing.assert_allclose(result.losses[0], losses, atol=1e-5)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(rows=st.integers(1, 40), adapters=st.integers(0, 5))
 def test_blocks_do_not_show(
     rows: int, adapters: int, backbone: Backbone, layout: AdapterLayout, digits: SplitData

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -46,7 +46,6 @@ def assert_partition(parts: Parts, participants: int, count: int) -> None:
     assert np.sort(np.concatenate(parts)).tolist() == list(range(count))
 
 
-@settings(deadline=None)
 @given(
     scheme=st.sampled_from(SCHEMES),
     labels=label_lists,
@@ -130,7 +129,6 @@ def numbers_of(examples: Examples) -> list[int]:
     return [int(value) for value in examples.inputs["pixel_values"][:, 0, 0, 0]]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.floats(0, 1), st.integers(2, 10), seeds)
 @example(count=10, share=0.25, classes=2, seed=0)
 def test_noise_moves_exactly_its_share_to_another_class(

@@ -93,7 +93,7 @@ def test_equals_the_loop_over_peft(
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     sizes=st.lists(st.integers(0, 7), min_size=1, max_size=4),
     batch_size=st.integers(1, 8),
@@ -318,3 +318,15 @@ def test_a_plan_goes_through_all_examples_once_an_epoch(
         batches = plan[epoch * per_epoch : (epoch + 1) * per_epoch]
         assert sorted(np.concatenate(batches).tolist()) == list(range(count))
         assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
+def test_a_plan_is_shuffled_anew_each_epoch() -> None:
+    def flat(seed: int) -> list[int]:
+        plan = batch_plan(40, TrainingSettings(epochs=2), np.random.default_rng(seed))
+        drawn: list[int] = np.concatenate(plan).tolist()
+        return drawn
+
+    first = flat(0)
+    assert first[:40] != first[40:]
+    assert first[:40] != sorted(first[:40])
+    assert first == flat(0) != flat(1)

@@ -1,0 +1,109 @@
+"""The command, as a user meets it: output, exit codes, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from peft import PeftModel
+
+import fedfm_sim as fs
+from fedfm_sim.learning.backbone import load_backbone
+
+SMALL = ["--set", "rounds=2", "--set", "participants.count=5", "--set", "contribution.examples=20"]
+COMMAND = [sys.executable, "-m", "fedfm_sim.cli"]
+
+
+def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_json_is_one_object_and_the_same_bytes_twice(tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    first = call("run", "quickstart", "--seed", "7", "--json", *SMALL, *out)
+    second = call("run", "quickstart", "--seed", "7", "--json", *SMALL)
+    assert first.returncode == second.returncode == 0, first.stderr
+    one, two = json.loads(first.stdout), json.loads(second.stdout)
+    keys = {"accuracy_before", "accuracy_after", "attack_success", "utility_by_kind"}
+    assert keys | {"epsilon_star", "money_error", "timing"} <= set(one)
+    assert one["money_error"] < 1e-9
+    one.pop("timing"), two.pop("timing")
+    assert json.dumps(one) == json.dumps(two)
+    check_folder(tmp_path / "run")
+
+
+def check_folder(folder: Path) -> None:
+    rounds = pd.read_parquet(folder / "rounds.parquet")
+    participants = pd.read_parquet(folder / "participants.parquet")
+    assert rounds["round"].tolist() == [1, 2]
+    assert len(participants) == 2 * 5
+    assert json.loads((folder / "summary.json").read_text())["status"] == "finished"
+    assert fs.load_scenario(folder / "scenario.lock.toml").rounds == 2
+    model = PeftModel.from_pretrained(load_backbone("digits-vit").model, folder / "adapter")
+    assert model.peft_config["default"].r == 8
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert "http" not in page.replace("http-equiv", "")
+    assert not list(folder.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "quickstart", "--set", "participants.malicous=1"], ["participants.malicous"]),
+        (["run", "quickstart", "--set", "mechanism.price=-1"], ["mechanism.price", "-1"]),
+        (["run", "missing.toml"], ["missing.toml", "quickstart"]),
+        (["run", "quickstart", "--set", "participants.malicious=99"], ["participants", "10"]),
+        (["run", "quickstart", "--set", "defence=none"], ["defence.name", "fedavg"]),
+        (["run", "quickstart", "--seed", "-1"], ["--seed", "at least 0"]),
+        (["run", "quickstart", "--set", "backbone=no/such-model"], ["backbone", "digits-vit"]),
+        (["pretrain", "gpt-9"], ["gpt-9", "digits-vit"]),
+    ],
+)
+def test_a_mistake_ends_with_exit_code_2_and_one_line(
+    arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    for word in words:
+        assert word in line
+
+
+def test_scenarios_are_listed() -> None:
+    done = call("scenarios")
+    assert done.returncode == 0
+    for name in ("quickstart", "honest-only", "backdoor-undefended", "backdoor-defended"):
+        assert name in done.stdout
+
+
+def test_ctrl_c_leaves_a_readable_partial_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ["run", "honest-only", "--set", "rounds=5000", "--set", "contribution.every=0"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, "--json", "--out", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "deviations.parquet").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    summary = json.loads(stdout)
+    assert summary["status"] == "interrupted"
+    assert summary["rounds"] == len(pd.read_parquet(folder / "rounds.parquet")) >= 1
+    assert summary["money_error"] < 1e-9
+    assert "interrupted" in (folder / "report.html").read_text()
