@@ -31,6 +31,9 @@ class Backdoor(Attack):
         default=1.0, gt=0, le=1, description="share of the shard of which a triggered copy is made"
     )
     scale: float = Field(default=5.0, gt=0)
+    repeats: int = Field(
+        default=1, ge=1, le=100, description="times the set is gone through in a local epoch"
+    )
     size: int = Field(default=2, ge=1, description="side of the patch, pixels")
 
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
@@ -40,7 +43,8 @@ class Backdoor(Attack):
         count = max(1, round(self.poisoned * len(shard)))
         copies = self.stamp(shard.select(rng.permutation(len(shard))[:count]))
         labels = torch.full_like(copies.labels, self.target)
-        return Examples.concatenate([shard, Examples(copies.inputs, labels)])
+        both = Examples.concatenate([shard, Examples(copies.inputs, labels)])
+        return Examples.concatenate([both] * self.repeats)
 
     def corrupt(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
         """Return the scaled update."""
