@@ -31,10 +31,7 @@ class Backdoor(Attack):
         default=1.0, gt=0, le=1, description="share of the shard of which a triggered copy is made"
     )
     scale: float = Field(default=5.0, gt=0)
-    repeats: int = Field(
-        default=1, ge=1, le=100, description="times the set is gone through in a local epoch"
-    )
-    size: int = Field(default=2, ge=1, description="side of the patch, pixels")
+    size: int = Field(default=3, ge=1, description="side of the patch, pixels")
 
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
         """Return the shard and triggered copies of a share of it."""
@@ -43,8 +40,7 @@ class Backdoor(Attack):
         count = max(1, round(self.poisoned * len(shard)))
         copies = self.stamp(shard.select(rng.permutation(len(shard))[:count]))
         labels = torch.full_like(copies.labels, self.target)
-        both = Examples.concatenate([shard, Examples(copies.inputs, labels)])
-        return Examples.concatenate([both] * self.repeats)
+        return Examples.concatenate([shard, Examples(copies.inputs, labels)])
 
     def corrupt(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
         """Return the scaled update."""
