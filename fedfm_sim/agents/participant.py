@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fedfm_sim.agents.actions import Kind
 from fedfm_sim.agents.policies import Policy
 from fedfm_sim.core.action import Action
+from fedfm_sim.mechanisms.protocol import Announcement
 
 Array = npt.NDArray[np.float64]
 
@@ -21,8 +22,8 @@ class Terms:
 
     Attributes
     ----------
-    price : float
-        Money per unit of work; 0 where the mechanism posts no price.
+    announcement : Announcement
+        The mechanism's tariff, if it posts one.
     audit_rate : float
         Probability of an audit.
     fine : float
@@ -31,7 +32,7 @@ class Terms:
         Money for a true report.
     """
 
-    price: float
+    announcement: Announcement
     audit_rate: float
     fine: float
     bounty: float
@@ -47,7 +48,7 @@ class Beliefs:
     Attributes
     ----------
     unit_pay : float
-        Money per declared unit, where no price is posted: last round's mean.
+        Money per declared unit, where no tariff is posted: last round's mean.
     proceeds, leakage : dict of str to float
         Last measured money from outside, and membership advantage, by action.
     """
@@ -114,8 +115,11 @@ class Participant(mesa.Agent):  # type: ignore[misc]
             return 0.0
         prices = world.setting.scenario.prices
         work = world.price_work(self.index, name)
-        price = terms.price if terms.price > 0 else self.beliefs.unit_pay * action.markup
-        payment = price * work.declared
+        tariff = terms.announcement.tariff
+        if tariff is None:
+            payment = self.beliefs.unit_pay * action.markup * work.declared
+        else:
+            payment = float(tariff(np.array(work.declared)))
         caught = terms.audit_rate if action.attack is not None else 0.0
         return float(
             payment * (1 - caught)

@@ -19,7 +19,7 @@ class Server(mesa.Agent):  # type: ignore[misc]
     def announce(self, market: Market) -> Terms:
         """Return the terms of the coming round; the price anticipates best replies."""
         return Terms(
-            price=self.mechanism.announce(market),
+            announcement=self.mechanism.announce(market),
             audit_rate=self.sanctions.audit_rate,
             fine=self.sanctions.fine,
             bounty=self.sanctions.bounty,

@@ -24,7 +24,15 @@ from fedfm_sim.mechanisms.auctions.reputation import (
 from fedfm_sim.mechanisms.audit import Sanctions, deterrence_rate, draw_audits, expected_fine
 from fedfm_sim.mechanisms.contribution import SCHEMES, Contribution, evaluate
 from fedfm_sim.mechanisms.contribution.least_core import LeastCore, least_core
-from fedfm_sim.mechanisms.protocol import Allocation, Market, Mechanism, Offers
+from fedfm_sim.mechanisms.protocol import (
+    Allocation,
+    Announcement,
+    Delivery,
+    Market,
+    Mechanism,
+    Offers,
+    Properties,
+)
 from fedfm_sim.mechanisms.reputation import Opinion, Reputation, consensus, opinion
 from fedfm_sim.mechanisms.sharing import ContributionShare, proportional_shares
 from fedfm_sim.mechanisms.stackelberg import (
@@ -51,10 +59,12 @@ __all__ = [
     "SCHEMES",
     "AccountBook",
     "Allocation",
+    "Announcement",
     "AuctionResult",
     "CoalitionGame",
     "Contribution",
     "ContributionShare",
+    "Delivery",
     "LeastCore",
     "Market",
     "Mechanism",
@@ -62,6 +72,7 @@ __all__ = [
     "Opinion",
     "PostedPrice",
     "PostedPriceEquilibrium",
+    "Properties",
     "Reputation",
     "ReputationAuction",
     "Sanctions",

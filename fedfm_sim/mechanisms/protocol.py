@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,9 @@ from fedfm_sim.core.game import CoalitionGame
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+#: Units of work (any shape) to the money paid for each, as announced.
+Tariff = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,61 @@ class Market:
 
 
 @dataclass(frozen=True)
+class Properties:
+    """What a mechanism assumes, and which properties hold by theorem under it.
+
+    A property that is claimed here is tested on random populations, and for one
+    that is not a counter-example is kept among the tests.
+
+    Attributes
+    ----------
+    knows : str
+        Who knows what, in one line.
+    source : str
+        Where the rule was published.
+    individually_rational : bool
+        Who asks its cost is never paid less than it.
+    truthful : bool
+        Asking one's cost is a dominant strategy; for rules that post a price,
+        pay does not depend on one's own ask.
+    within_budget : bool
+        Payments never exceed the budget, or what the buyers pay.
+    monotone : bool
+        Who is chosen stays chosen with a lower ask.
+    """
+
+    knows: str
+    source: str
+    individually_rational: bool = False
+    truthful: bool = False
+    within_budget: bool = False
+    monotone: bool = False
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What the server announces before anyone offers.
+
+    Attributes
+    ----------
+    tariff : callable or None
+        Units of work to money; None where pay is only known afterwards. A menu
+        of contracts is a tariff too: a participant chooses by how much it works
+        (the taxation principle).
+    price : float
+        Money per unit, for the record; 0 where no single price is posted.
+    """
+
+    tariff: Tariff | None = None
+    price: float = 0.0
+
+    @classmethod
+    def of_price(cls, price: float) -> Announcement:
+        """Announce one price per unit, money."""
+        return cls(lambda units: price * units, price)
+
+
+@dataclass(frozen=True)
 class Offers:
     """What the participants declare in one round; none of it need be true.
 
@@ -46,11 +105,14 @@ class Offers:
         Money asked for the whole of it.
     reputation : (n,) array
         The server's trust in each, in [0, 1].
+    covers : (n, m) bool array
+        Which of m items (classes of the data) each offers work on.
     """
 
     units: Array
     asks: Array
     reputation: Array
+    covers: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=np.bool_))
 
 
 @dataclass(frozen=True)
@@ -62,11 +124,33 @@ class Allocation:
     selected : (n,) bool array
     promised : (n,) array
         Money; zero for those not selected, and for all where the payment
-        waits for the coalition game.
+        waits for the delivery.
+    collected : float
+        Money that buyers outside pay the server for the round's work.
     """
 
     selected: Mask
     promised: Array
+    collected: float = 0.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What was delivered in a round, as far as a mechanism asked to know it.
+
+    Attributes
+    ----------
+    units : (n,) array
+        Units of work of the sound updates.
+    game : CoalitionGame or None
+        Over all n participants; given when ``uses_game`` is true.
+    gram : (n, n) array or None
+        Inner products of the updates; given when ``uses_gram`` is true.
+    """
+
+    units: Array
+    game: CoalitionGame | None = None
+    gram: Array | None = None
 
 
 class Mechanism(BaseModel):
@@ -77,25 +161,32 @@ class Mechanism(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    #: What is assumed, and what holds by theorem.
+    properties: ClassVar[Properties]
+
     #: Whether `pay` reads the coalition game, which costs up to ``2**n`` evaluations.
     uses_game: ClassVar[bool] = False
 
-    def announce(self, market: Market) -> float:
-        """Return the price per unit the server posts, money; 0 where it posts none."""
-        return 0.0
+    #: Whether `pay` reads the inner products of the updates.
+    uses_gram: ClassVar[bool] = False
 
-    def allocate(self, offers: Offers, price: float) -> Allocation:
+    def announce(self, market: Market) -> Announcement:
+        """Return the tariff that the server posts; by default none."""
+        return Announcement()
+
+    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Choose who trains and what each is promised.
 
-        ``price`` is what `announce` returned this round, money per unit; a
-        mechanism that posts no price ignores it.
+        ``announcement`` is what `announce` returned this round.
         """
         raise NotImplementedError
 
-    def pay(self, allocation: Allocation, game: CoalitionGame | None) -> Array:
+    def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) payments due for delivered work, money.
 
-        ``game`` is the coalition game of the round over all n participants;
-        it is given when ``uses_game`` is true.
+        It may be asked for several profiles in a round, and changes nothing.
         """
         return allocation.promised
+
+    def learn(self, payments: Array, delivery: Delivery) -> None:
+        """Take note of a round that was settled; rules with a memory keep it here."""

@@ -13,9 +13,16 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
-from fedfm_sim.mechanisms.protocol import Allocation, Array, Mechanism, Offers
+from fedfm_sim.mechanisms.protocol import (
+    Allocation,
+    Announcement,
+    Array,
+    Delivery,
+    Mechanism,
+    Offers,
+    Properties,
+)
 
 
 def proportional_shares(budget: float, values: npt.ArrayLike) -> Array:
@@ -66,6 +73,13 @@ class ContributionShare(Mechanism):
     """
 
     uses_game = True
+    properties = Properties(
+        knows="the server values every coalition after the round; all know the rule",
+        source="Song, Tong and Wei, IEEE Big Data 2019",
+        truthful=True,
+        within_budget=True,
+        monotone=True,
+    )
 
     budget: float = Field(ge=0)
     scheme: str = "shapley"
@@ -75,11 +89,11 @@ class ContributionShare(Mechanism):
     def _known(cls, scheme: str) -> str:
         return SCHEMES.check(scheme)
 
-    def allocate(self, offers: Offers, price: float) -> Allocation:
+    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Select all who offer work; pay waits for the coalition game."""
         return Allocation(offers.units > 0, np.zeros(len(offers.units)))
 
-    def pay(self, allocation: Allocation, game: CoalitionGame | None) -> Array:
+    def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) shares of the budget, money.
 
         Raises
@@ -87,6 +101,7 @@ class ContributionShare(Mechanism):
         UserError
             When no game is given, or it is not over the n participants.
         """
+        game = delivery.game
         if game is None or game.players != len(allocation.selected):
             raise UserError("contribution-share needs the coalition game of all participants")
         values = evaluate(game, self.scheme).values

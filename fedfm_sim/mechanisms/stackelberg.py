@@ -24,7 +24,15 @@ from pydantic import Field
 from scipy.optimize import minimize_scalar
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Array, Market, Mechanism, Offers
+from fedfm_sim.mechanisms.protocol import (
+    Allocation,
+    Announcement,
+    Array,
+    Market,
+    Mechanism,
+    Offers,
+    Properties,
+)
 
 Valuation = Callable[[float], float]
 
@@ -203,18 +211,27 @@ class PostedPrice(Mechanism):
         1000 is about ten participants who pass once over a hundred samples.
     """
 
+    properties = Properties(
+        knows="the server believes it knows all costs; each participant knows the price",
+        source="Zhan et al., IEEE Internet of Things Journal 2020",
+        individually_rational=True,
+        truthful=True,
+        monotone=True,
+    )
+
     price: float | None = Field(default=None, ge=0)
     value: float = Field(default=100.0, gt=0)
     scale: float = Field(default=1000.0, gt=0)
 
-    def announce(self, market: Market) -> float:
-        """Return the fixed price, or the leader's best one, money per unit."""
+    def announce(self, market: Market) -> Announcement:
+        """Announce the fixed price, or the leader's best one, money per unit."""
         if self.price is not None:
-            return self.price
-        return posted_price(market, saturating_valuation(self.value, self.scale)).price
+            return Announcement.of_price(self.price)
+        valuation = saturating_valuation(self.value, self.scale)
+        return Announcement.of_price(posted_price(market, valuation).price)
 
-    def allocate(self, offers: Offers, price: float) -> Allocation:
+    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Select all who offer work and ask no more than the price pays for it."""
-        pay = price * offers.units
+        pay = announcement.price * offers.units
         selected = (offers.units > 0) & (offers.asks <= pay * (1 + ROUNDING))
         return Allocation(selected, np.where(selected, pay, 0.0))

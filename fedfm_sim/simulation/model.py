@@ -133,7 +133,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         if tries:
             others = [(k, a) for k in range(len(names)) for a in scenario.deviations.actions]
             updates.prepare([*enumerate(names), *others])
-        play = Play(self.setting, updates, names, self.terms.price, self.reputation.trust)
+        play = Play(self.setting, updates, names, self.terms.announcement, self.reputation.trust)
         if tries:
             self._try_deviations(play)
         measured = self._measure(play)
@@ -153,7 +153,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 if name == play.names[k]:
                     continue
                 names = (*play.names[:k], name, *play.names[k + 1 :])
-                other = Play(self.setting, play.updates, names, play.price, play.trust)
+                other = Play(self.setting, play.updates, names, play.announcement, play.trust)
                 gain = other.expected_utility(k) - honest
                 self.deviation_rows.append(
                     {
@@ -183,6 +183,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         negative += AUDIT_EVIDENCE * settled.convicted
         positive[settled.convicted] = 0.0
         self.reputation.update(positive, negative)
+        self.setting.mechanism.learn(utility.payment, play.delivery)
 
     def _contributions(self, play: Play) -> dict[str, Any]:
         settings = self.setting.scenario.contribution
@@ -193,12 +194,11 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
 
     def _measure(self, play: Play) -> Measured:
         setting = self.setting
-        gram = setting.federation.layout.change_gram(play.rows, play.updates.reference).numpy()
         _ = play.leakage, play.guilty, play.payments  # computed once, and kept by the play
         return Measured(
             float(setting.accuracies(play.new_adapter()[None])[0]),
             play.attack_success(setting.reference_backdoor),
-            np.sqrt(np.maximum(np.diag(gram), 0)),
+            np.sqrt(np.maximum(np.diag(play.gram), 0)),
             self._contributions(play),
         )
 
@@ -211,8 +211,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 "round": self.round + 1,
                 "accuracy": measured.accuracy,
                 "attack_success": measured.attack_success,
-                "price": play.price,
+                "price": play.announcement.price,
                 "payments": float(utility.payment.sum()),
+                "collected": play.allocation.collected,
                 "fines": float(utility.fine.sum()),
                 "server_balance": self.book.balance("server"),
                 "selected": int(play.allocation.selected.sum()),

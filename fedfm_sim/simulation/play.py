@@ -13,7 +13,7 @@ from torch import Tensor
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.learning.aggregation import Aggregate
 from fedfm_sim.learning.quarantine import receive
-from fedfm_sim.mechanisms.protocol import Allocation, Offers
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Offers
 from fedfm_sim.security.attacks.backdoor import Backdoor
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
@@ -32,8 +32,8 @@ class Play:
     updates : RoundUpdates
     names : tuple of n str
         The action of each participant.
-    price : float
-        Announced price per unit, money.
+    announcement : Announcement
+        What the mechanism announced for the round.
     trust : (n,) array
         The server's trust before the round.
     """
@@ -41,7 +41,7 @@ class Play:
     setting: Setting
     updates: RoundUpdates
     names: tuple[str, ...]
-    price: float
+    announcement: Announcement
     trust: Array
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Play:
         markups = np.array([action.markup for action in self.actions])
         self.asks = markups * self.setting.costs.cost(self.units)
         self.allocation: Allocation = self.setting.mechanism.allocate(
-            Offers(self.units, self.asks, self.trust), self.price
+            Offers(self.units, self.asks, self.trust, self.setting.covers), self.announcement
         )
         self._aggregate()
 
@@ -94,11 +94,27 @@ class Play:
     @cached_property
     def payments(self) -> Array:
         """What is due to each for sound, delivered work, money; sanctions come later."""
-        mechanism = self.setting.mechanism
-        game = self.game if mechanism.uses_game else None
-        due = mechanism.pay(self.allocation, game).copy()
+        due = self.setting.mechanism.pay(self.allocation, self.delivery).copy()
         due[list(self.reasons)] = 0.0
         return due
+
+    @cached_property
+    def gram(self) -> Array:
+        """Inner products of the changes of dW that the updates make, (n, n)."""
+        layout = self.setting.federation.layout
+        return np.asarray(layout.change_gram(self.rows, self.updates.reference).numpy())
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        """What the mechanism is told of the work delivered."""
+        mechanism = self.setting.mechanism
+        delivered = np.zeros(len(self.names))
+        delivered[self.accepted] = self.units[self.accepted]
+        return Delivery(
+            delivered,
+            self.game if mechanism.uses_game else None,
+            self.gram if mechanism.uses_gram else None,
+        )
 
     @cached_property
     def guilty(self) -> Mask:

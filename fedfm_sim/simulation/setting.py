@@ -24,6 +24,9 @@ from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import Attack
 from fedfm_sim.security.attacks.backdoor import Backdoor
 
+#: With this many examples of a class a participant is said to cover it.
+ENOUGH_EXAMPLES = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Setting:
@@ -114,6 +117,12 @@ class Setting:
         """Units of work that each can do in a round (samples x local epochs), (n,)."""
         sizes = np.array([len(shard) for shard in self.shards], dtype=np.float64)
         return sizes * self.scenario.training.epochs
+
+    @cached_property
+    def covers(self) -> npt.NDArray[np.bool_]:
+        """Of which classes each participant holds enough examples to teach them, (n, m)."""
+        counts = [np.bincount(s.labels.numpy(), minlength=self.data.classes) for s in self.shards]
+        return np.stack(counts) >= ENOUGH_EXAMPLES
 
     @property
     def market(self) -> Market:

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms import Offers, ReputationAuction, reputation_auction
+from fedfm_sim.mechanisms import (
+    Announcement,
+    Delivery,
+    Offers,
+    ReputationAuction,
+    reputation_auction,
+)
 from fedfm_sim.mechanisms.auctions.reputation import AuctionResult
 from fedfm_sim.mechanisms.protocol import Array
 
@@ -172,10 +178,10 @@ def test_mechanism_takes_no_bid_of_those_who_offer_no_work() -> None:
         asks=np.array([1.8, 2, 1.8, 0.0, 0.1]),
         reputation=np.array([0.9, 0.8, 0.6, 1.0, 0.5]),
     )
-    allocation = mechanism.allocate(offers, 0.0)
+    allocation = mechanism.allocate(offers, Announcement())
     assert allocation.selected.tolist() == [True, True, False, False, False]
     assert allocation.promised == pytest.approx([2.7, 2.4, 0, 0, 0])
-    assert mechanism.pay(allocation, None) == pytest.approx([2.7, 2.4, 0, 0, 0])
+    assert mechanism.pay(allocation, Delivery(offers.units)) == pytest.approx([2.7, 2.4, 0, 0, 0])
 
 
 @pytest.mark.parametrize("field", [{}, {"budget": 0}, {"budget": 1, "threshold": 1.1}])

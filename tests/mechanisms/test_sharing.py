@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms import CoalitionGame, ContributionShare, Offers, proportional_shares
+from fedfm_sim.mechanisms import (
+    Announcement,
+    CoalitionGame,
+    ContributionShare,
+    Delivery,
+    Offers,
+    proportional_shares,
+)
 
 GLOVE = CoalitionGame.from_dict(3, {(0, 1): 1, (0, 2): 1, (0, 1, 2): 1})
 
@@ -20,12 +27,16 @@ def offers(*units: float) -> Offers:
     return Offers(np.array(units), np.full(n, 1e9), np.zeros(n))
 
 
+def delivered(game: CoalitionGame | None) -> Delivery:
+    return Delivery(np.ones(3), game)
+
+
 def test_the_glove_game_is_paid_by_shapley_value() -> None:
     mechanism = ContributionShare(budget=60)
-    allocation = mechanism.allocate(offers(1, 1, 1), 0.0)
+    allocation = mechanism.allocate(offers(1, 1, 1), Announcement())
     assert allocation.selected.all()
     assert allocation.promised.tolist() == [0, 0, 0]
-    assert mechanism.pay(allocation, GLOVE) == pytest.approx([40, 10, 10])
+    assert mechanism.pay(allocation, delivered(GLOVE)) == pytest.approx([40, 10, 10])
 
 
 @pytest.mark.parametrize(
@@ -33,15 +44,16 @@ def test_the_glove_game_is_paid_by_shapley_value() -> None:
 )
 def test_other_schemes_pay_only_whom_nobody_can_replace(scheme: str, expected: list[float]) -> None:
     mechanism = ContributionShare(budget=60, scheme=scheme)
-    pay = mechanism.pay(mechanism.allocate(offers(1, 1, 1), 0.0), GLOVE)
+    allocation = mechanism.allocate(offers(1, 1, 1), Announcement())
+    pay = mechanism.pay(allocation, delivered(GLOVE))
     assert pay == pytest.approx(expected, abs=1e-9)
 
 
 def test_those_who_stayed_out_are_not_paid() -> None:
     mechanism = ContributionShare(budget=60)
-    allocation = mechanism.allocate(offers(1, 0, 1), 0.0)
+    allocation = mechanism.allocate(offers(1, 0, 1), Announcement())
     assert allocation.selected.tolist() == [True, False, True]
-    assert mechanism.pay(allocation, GLOVE) == pytest.approx([48, 0, 12])
+    assert mechanism.pay(allocation, delivered(GLOVE)) == pytest.approx([48, 0, 12])
 
 
 def test_harm_is_paid_nothing_and_costs_the_others_nothing() -> None:
@@ -63,10 +75,10 @@ def test_shares_add_up_to_the_budget_and_keep_the_order(budget: float, values: l
 
 def test_the_game_must_be_over_the_participants() -> None:
     mechanism = ContributionShare(budget=60)
-    allocation = mechanism.allocate(offers(1, 1), 0.0)
+    allocation = mechanism.allocate(offers(1, 1), Announcement())
     for game in (None, GLOVE):
         with pytest.raises(UserError, match="game of all participants"):
-            mechanism.pay(allocation, game)
+            mechanism.pay(allocation, delivered(game))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
+    Announcement,
+    Delivery,
     Market,
     Offers,
     PostedPrice,
@@ -168,9 +170,9 @@ def test_impossible_markets_are_refused(bad: Market) -> None:
 
 def test_mechanism_posts_the_given_price_or_solves_for_it() -> None:
     followers = market([0.01, 0.02], [1e-5, 0.0], [500.0, 800.0])
-    assert PostedPrice(price=0.25).announce(followers) == 0.25
+    assert PostedPrice(price=0.25).announce(followers).price == 0.25
     solved = posted_price(followers, saturating_valuation(100.0, 1000.0))
-    assert PostedPrice().announce(followers) == solved.price
+    assert PostedPrice().announce(followers).price == solved.price
 
 
 def test_mechanism_selects_those_whose_ask_the_price_covers() -> None:
@@ -179,10 +181,10 @@ def test_mechanism_selects_those_whose_ask_the_price_covers() -> None:
         asks=np.array([5.0, 5.1, 0.0, 0.1 * 3 * 5]),
         reputation=np.full(4, 0.5),
     )
-    allocation = PostedPrice().allocate(offers, 0.5)
+    allocation = PostedPrice().allocate(offers, Announcement.of_price(0.5))
     assert allocation.selected.tolist() == [True, False, False, True]
     assert allocation.promised.tolist() == [5.0, 0.0, 0.0, 1.5]
-    assert PostedPrice().pay(allocation, None).tolist() == [5.0, 0.0, 0.0, 1.5]
+    assert PostedPrice().pay(allocation, Delivery(offers.units)).tolist() == [5.0, 0.0, 0.0, 1.5]
 
 
 @pytest.mark.parametrize("field", [{"price": -1}, {"value": 0}, {"scale": 0}, {"cost": 1}])

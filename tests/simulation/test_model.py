@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import fedfm_sim as fs
 from fedfm_sim.agents.actions import ACTIONS
+from fedfm_sim.mechanisms import Announcement
 from fedfm_sim.security.attacks.label_flip import LabelFlip
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.play import Play
@@ -133,7 +134,9 @@ def test_contributions_are_those_of_the_rounds_game() -> None:
 def model_and_play(*names: str) -> tuple[FederationModel, Play]:
     model = FederationModel(fs.load_scenario("quickstart", SMALL), 3)
     updates = RoundUpdates(model.setting, 0)
-    return model, Play(model.setting, updates, names, 0.02, model.reputation.trust)
+    return model, Play(
+        model.setting, updates, names, Announcement.of_price(0.02), model.reputation.trust
+    )
 
 
 def test_nobody_taking_part_keeps_the_model() -> None:

@@ -20,7 +20,15 @@ import numpy.typing as npt
 from pydantic import Field
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Array, Mask, Mechanism, Offers
+from fedfm_sim.mechanisms.protocol import (
+    Allocation,
+    Announcement,
+    Array,
+    Mask,
+    Mechanism,
+    Offers,
+    Properties,
+)
 
 #: Reputation below it counts as none; dividing by it would overflow.
 LEAST_TRUST = 1e-12
@@ -138,10 +146,19 @@ class ReputationAuction(Mechanism):
         Least reputation that may take part, in [0, 1].
     """
 
+    properties = Properties(
+        knows="reputation is public; each bidder knows its own cost alone",
+        source="Zhang, Wu and Pan, The Web Conference 2021",
+        individually_rational=True,
+        truthful=True,
+        within_budget=True,
+        monotone=True,
+    )
+
     budget: float = Field(gt=0)
     threshold: float = Field(default=0.0, ge=0, le=1)
 
-    def allocate(self, offers: Offers, price: float) -> Allocation:
+    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Auction the round's budget among those who offer work; no price is posted."""
         asks = np.where(offers.units > 0, offers.asks, np.inf)
         result = reputation_auction(asks, offers.reputation, self.budget, self.threshold)
