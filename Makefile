@@ -34,8 +34,9 @@ format: $(VENV)/.ready  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(VENV)/.ready  ## batched trainer against the plain peft loop
+benchmark: $(VENV)/.ready  ## trainer against the plain peft loop; the scenarios' figures by seed
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/federation.py
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

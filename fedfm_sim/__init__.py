@@ -1,8 +1,34 @@
 """fedfm-sim: an economic and security simulator for federated foundation models."""
 
-from fedfm_sim import games, mechanisms
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments import run
-from fedfm_sim.scenarios import Scenario, load_scenario
+
+if TYPE_CHECKING:
+    from fedfm_sim import games, mechanisms
+    from fedfm_sim.experiments import run
+    from fedfm_sim.scenarios import Scenario, load_scenario
 
 __all__ = ["Scenario", "UserError", "games", "load_scenario", "mechanisms", "run"]
+
+#: Where each public name lives; whoever wants the economics alone never loads torch.
+_PLACES = {
+    "Scenario": "fedfm_sim.scenarios",
+    "load_scenario": "fedfm_sim.scenarios",
+    "run": "fedfm_sim.experiments",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    if name in ("games", "mechanisms"):
+        return import_module(f"fedfm_sim.{name}")
+    raise AttributeError(f"module 'fedfm_sim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -40,8 +40,12 @@ def run(
 
     folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
     errors = Console(stderr=True)
-    with _progress(errors, "rounds") as bar:
-        result = run_scenario(name, seed, folder, set_ or [], bar)
+    try:
+        with _progress(errors, "rounds") as bar:
+            result = run_scenario(name, seed, folder, set_ or [], bar)
+    except KeyboardInterrupt:
+        errors.print("interrupted before the first round")
+        raise typer.Exit(130) from None
     if as_json:
         print(json.dumps(result.summary, allow_nan=False))
     else:

@@ -13,10 +13,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -24,6 +24,9 @@ from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.backbone import Backbone
+
+if TYPE_CHECKING:  # peft takes seconds to import, and a wrong scenario file should not
+    from peft import LoraConfig, PeftModel
 
 PREFIX = "base_model.model."
 A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
@@ -42,6 +45,8 @@ class LoraSettings(BaseModel):
 
     def to_peft(self) -> LoraConfig:
         """Return peft's own configuration."""
+        from peft import LoraConfig
+
         targets = self.targets if isinstance(self.targets, str) else list(self.targets)
         return LoraConfig(
             r=self.rank, lora_alpha=self.alpha, target_modules=targets, lora_dropout=0.0
@@ -165,6 +170,8 @@ def adapter_layout(backbone: Backbone, settings: LoraSettings) -> AdapterLayout:
     UserError
         When the targets match nothing or match modules that are not Linear.
     """
+    from peft import get_peft_model_state_dict
+
     peft_model = attach(backbone, settings)
     shapes = {k: tuple(v.shape) for k, v in get_peft_model_state_dict(peft_model).items()}
     modules = tuple(k[len(PREFIX) : -len(A_SUFFIX)] for k in shapes if k.endswith(A_SUFFIX))
@@ -179,6 +186,8 @@ def adapter_layout(backbone: Backbone, settings: LoraSettings) -> AdapterLayout:
 
 def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
     """Return a peft model over a copy of the backbone (the original stays clean)."""
+    from peft import get_peft_model
+
     try:
         return get_peft_model(deepcopy(backbone.model), settings.to_peft())
     except ValueError as error:
@@ -187,6 +196,8 @@ def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
 
 def initial_adapter(backbone: Backbone, layout: AdapterLayout, seed: int) -> Tensor:
     """Return peft's initial adapter (P,): A Kaiming-uniform, B zero."""
+    from peft import get_peft_model_state_dict
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         state = get_peft_model_state_dict(attach(backbone, layout.settings))

@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForImageClassification,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-)
-from transformers.utils import logging
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.examples import Examples
@@ -44,7 +37,7 @@ class Backbone:
     """
 
     name: str
-    model: PreTrainedModel
+    model: transformers.PreTrainedModel
 
     @cached_property
     def size_bytes(self) -> int:
@@ -79,12 +72,12 @@ def load_backbone(name: str) -> Backbone:
         When there is no such model, its task is not supported, or its weights
         are damaged or don't fit its configuration.
     """
-    logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     source = SHIPPED.get(name, name)
     if name in SHIPPED and not (SHIPPED[name] / "model.safetensors").exists():
         raise UserError(f"backbone '{name}' is not built; run: fedfm-sim pretrain {name}")
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
         model, found = _auto_class(config).from_pretrained(
             source, trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
@@ -100,20 +93,16 @@ def load_backbone(name: str) -> Backbone:
     return freeze(name, model)
 
 
-def freeze(name: str, model: PreTrainedModel) -> Backbone:
+def freeze(name: str, model: transformers.PreTrainedModel) -> Backbone:
     """Return ``model`` as a backbone: eval mode, no gradients."""
     return Backbone(name, model.eval().requires_grad_(False))
 
 
 def _auto_class(config: object) -> Any:
     architecture = (getattr(config, "architectures", None) or [""])[0]
-    for suffix, auto in (
-        ("ForImageClassification", AutoModelForImageClassification),
-        ("ForSequenceClassification", AutoModelForSequenceClassification),
-        ("ForCausalLM", AutoModelForCausalLM),
-    ):
-        if architecture.endswith(suffix):
-            return auto
+    for task in ("ForImageClassification", "ForSequenceClassification", "ForCausalLM"):
+        if architecture.endswith(task):
+            return getattr(transformers, f"AutoModel{task}")
     raise UserError(
         f"a backbone is a model for image classification, sequence classification or "
         f"causal language modelling; this one is '{architecture or 'unnamed'}'"

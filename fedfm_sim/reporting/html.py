@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
 from fedfm_sim.reporting.figures import FIGURES, draw
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 def write_report(result: RunResult, path: Path) -> Path:
     """Write the report to ``path`` and return it; needs nothing but the file."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape()
-    )
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     page = environment.get_template("report.html.jinja").render(
         result=result,
         summary=result.summary,
@@ -31,6 +29,7 @@ def write_report(result: RunResult, path: Path) -> Path:
         gains=result.deviation_test.gains.nlargest(8, "gain")
         if len(result.deviation_test.gains)
         else None,
+        number=lambda value: "\N{EN DASH}" if value != value else f"{value:.3f}",
         lock=to_toml(result.scenario, result.seed),
     )
     path.write_text(page, encoding="utf-8")

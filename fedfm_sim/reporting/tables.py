@@ -26,10 +26,13 @@ def print_result(result: RunResult, console: Console) -> None:
     if best is not None:
         bounds = ""
         if best["low"] is not None:
-            bounds = f", 95 % interval {best['low']:.3f} to {best['high']:.3f}"
+            bounds = (
+                f", 95 % interval {best['low']:.3f} to {best['high']:.3f} "
+                f"over {best['rounds']} rounds"
+            )
         console.print(
             f"epsilon* = {summary['epsilon_star']:.3f} money: the best deviation is participant "
-            f"{best['participant']} playing '{best['action']}'{bounds} over {best['rounds']} rounds"
+            f"{best['participant']} playing '{best['action']}'{bounds}"
         )
 
 

@@ -1,0 +1,72 @@
+"""Figures show what the tables say, and the report is one file that needs no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import fedfm_sim as fs
+from fedfm_sim.reporting.figures import FIGURES
+
+
+@pytest.fixture(scope="module")
+def result() -> Any:
+    return fs.run(
+        "quickstart",
+        seed=1,
+        overrides=[
+            "participants.count=4",
+            "participants.semi_honest=1",
+            "participants.malicious=1",
+            "rounds=2",
+            "training.epochs=1",
+            "contribution.every=1",
+            "contribution.examples=10",
+            "deviations.rounds=1",
+            'deviations.actions=["stay-out"]',
+            'description="a <b>hostile</b> & long line"',
+        ],
+    )
+
+
+def test_lines_and_bars_are_the_tables_numbers(result: Any) -> None:
+    accuracy, attack = result.plot("accuracy").get_lines()
+    before = result.summary["accuracy_before"]
+    assert accuracy.get_ydata().tolist() == [before, *result.rounds["accuracy"]]
+    assert attack.get_ydata().tolist() == result.rounds["attack_success"].tolist()
+
+    means = result.participants.groupby("participant")["utility"].mean()
+    bars = [bar.get_height() for bar in result.plot("utility").patches[: len(means)]]
+    assert bars == pytest.approx(means.tolist())
+
+    stacked = sum(bar.get_height() for bar in result.plot("actions").patches)
+    assert stacked == len(result.participants)
+    plt.close("all")
+
+
+def test_the_terms_drawn_add_up_to_the_utility(result: Any) -> None:
+    heights = np.array([bar.get_height() for bar in result.plot("terms").patches]).reshape(3, -1)
+    kinds = ("honest", "semi-honest", "malicious")
+    expected = [result.utilities.groupby("kind")["utility"].mean()[kind] for kind in kinds]
+    np.testing.assert_allclose(heights.sum(axis=1), expected, atol=1e-9)
+    plt.close("all")
+
+
+def test_an_unknown_figure_is_refused_by_name(result: Any) -> None:
+    with pytest.raises(fs.UserError, match="unknown figure 'pie'; expected one of: accuracy"):
+        result.plot("pie")
+
+
+def test_the_report_is_one_file_with_every_picture_in_it(result: Any, tmp_path: Path) -> None:
+    page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == len(FIGURES)
+    assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+    assert "&lt;b&gt;hostile&lt;/b&gt; &amp; long line" in page
+    # One round gives no interval, and the page says so rather than "nan".
+    assert "<td>\N{EN DASH}</td>" in page
+    assert "nan" not in re.sub(r"base64,[^\"]+", "", page).lower().split("the scenario in full")[0]
