@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Simulate strategic participants in a federation of foundation models.",
 )
+
+#: How the properties of a mechanism are headed in the list of them.
+PROMISES = {
+    "IR": "individually_rational",
+    "IC": "truthful",
+    "budget": "within_budget",
+    "monotone": "monotone",
+}
 
 Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
 
@@ -65,6 +74,66 @@ def scenarios() -> None:
     table = Table(box=None, show_header=False)
     for name, description in catalogue().items():
         table.add_row(name, description)
+    Console().print(table)
+
+
+@app.command()
+def compare(
+    name: Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")],
+    over: Annotated[list[str], typer.Option(help="key=value,value,...; repeatable.")],
+    seed: Seed = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from --seed on.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the runs already there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """Run a scenario under alternatives, side by side."""
+    from fedfm_sim.experiments.compare import MEASURES
+    from fedfm_sim.experiments.compare import compare as compare_runs
+    from fedfm_sim.reporting.tables import print_comparison
+
+    folder = out or Path("runs") / f"compare-{Path(name).stem}"
+    errors = Console(stderr=True)
+    choices = dict(_alternatives(text) for text in over)
+    try:
+        with _progress(errors, "runs") as bar:
+            result = compare_runs(
+                name, choices, range(seed, seed + seeds), folder, set_ or [], resume, bar
+            )
+    except KeyboardInterrupt:
+        errors.print("interrupted; go on with --resume")
+        raise typer.Exit(130) from None
+    if as_json:
+        print(result.runs.to_json(orient="split", index=False))
+        return
+    console = Console()
+    print_comparison(result.table, MEASURES, console)
+    console.print(f"picture: {folder}/comparison.png", soft_wrap=True)
+
+
+def _alternatives(text: str) -> tuple[str, list[str]]:
+    key, equals, values = text.partition("=")
+    if not (key and equals and all(values.split(","))):
+        raise UserError(f"--over {text}: expected key=value,value such as mechanism=fmore,vcg")
+    return key, values.split(",")
+
+
+@app.command()
+def mechanisms(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """List the payment mechanisms: who knows what, and what holds by theorem."""
+    from fedfm_sim.mechanisms import MECHANISMS
+
+    listed = {name: asdict(MECHANISMS[name].properties) for name in MECHANISMS}
+    if as_json:
+        print(json.dumps(listed))
+        return
+    table = Table("mechanism", *PROMISES, "who knows what; source", box=None)
+    for name, properties in listed.items():
+        ticks = ("yes" if properties[key] else "-" for key in PROMISES.values())
+        table.add_row(name, *ticks, f"{properties['knows']} [dim]({properties['source']})[/dim]")
     Console().print(table)
 
 

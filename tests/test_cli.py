@@ -65,6 +65,9 @@ def check_folder(folder: Path) -> None:
         (["run", "quickstart", "--seed", "-1"], ["--seed", "at least 0"]),
         (["run", "quickstart", "--set", "backbone=no/such-model"], ["backbone", "digits-vit"]),
         (["pretrain", "gpt-9"], ["gpt-9", "digits-vit"]),
+        (["compare", "quickstart", "--over", "mechanism"], ["--over", "key=value,value"]),
+        (["compare", "quickstart", "--over", "mechanism=vgc"], ["unknown mechanism 'vgc'"]),
+        (["run", "quickstart", "--set", "mechanisms.vgc.budget=1"], ["mechanisms.vgc", "vgc"]),
     ],
 )
 def test_a_mistake_ends_with_exit_code_2_and_one_line(
@@ -77,6 +80,16 @@ def test_a_mistake_ends_with_exit_code_2_and_one_line(
     (line,) = done.stderr.strip().splitlines()
     for word in words:
         assert word in line
+
+
+def test_mechanisms_are_listed_with_what_they_promise() -> None:
+    listed = json.loads(call("mechanisms", "--json").stdout)
+    assert listed["reputation-auction"]["truthful"] is True
+    assert listed["contribution-share"]["individually_rational"] is False
+    table = call("mechanisms").stdout
+    for name, properties in listed.items():
+        assert name in table
+        assert properties["knows"].split()[0] in table
 
 
 def test_scenarios_are_listed() -> None:

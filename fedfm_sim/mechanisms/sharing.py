@@ -67,7 +67,7 @@ class ContributionShare(Mechanism):
     Attributes
     ----------
     budget : float
-        Money per round.
+        Money per round; the default is about what ten full rounds of work cost.
     scheme : str
         A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
     """
@@ -81,7 +81,7 @@ class ContributionShare(Mechanism):
         monotone=True,
     )
 
-    budget: float = Field(ge=0)
+    budget: float = Field(default=10.0, ge=0)
     scheme: str = "shapley"
 
     @field_validator("scheme")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fedfm_sim.simulation.result import RunResult
 
 
@@ -62,3 +65,16 @@ def _by_round(result: RunResult) -> Table:
             str(row.convicted),
         )
     return table
+
+
+def print_comparison(means: pd.DataFrame, headings: Mapping[str, str], console: Console) -> None:
+    """Print one row per alternative, one column per measure."""
+    table = Table(title="Mean over seeds (paid, U and epsilon* in money)", box=None)
+    for name in means.index.names:
+        table.add_column(str(name), no_wrap=True)
+    for name in means.columns:
+        table.add_column(headings[name], justify="right")
+    for index, row in means.iterrows():
+        keys = index if isinstance(index, tuple) else (index,)
+        table.add_row(*map(str, keys), *(f"{value:.3f}" for value in row))
+    console.print(table)

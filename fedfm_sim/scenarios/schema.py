@@ -146,6 +146,9 @@ class Scenario(_Section):
     contribution: ContributionSettings = ContributionSettings()
     deviations: DeviationSettings = DeviationSettings()
     mechanism: dict[str, Any] = {"name": "posted-price"}
+    mechanisms: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="parameters of a mechanism wherever it is only named"
+    )
     defence: dict[str, Any] = {"name": "fedavg"}
     policies: dict[Kind, dict[str, Any]] = Field(default_factory=dict)
     actions: dict[str, Action] = Field(default_factory=dict)
@@ -158,6 +161,9 @@ class Scenario(_Section):
 
     @model_validator(mode="after")
     def _plugins_fit(self) -> Self:
+        for name, parameters in self.mechanisms.items():
+            with _within("mechanisms", name):
+                build(MECHANISMS, {"name": name, **parameters})
         with _within("mechanism"):
             self.build_mechanism()
         with _within("defence"):
@@ -201,8 +207,9 @@ class Scenario(_Section):
         return build(POLICIES, self.policies.get(kind, section))
 
     def build_mechanism(self) -> Mechanism:
-        """Return the payment mechanism."""
-        return build(MECHANISMS, self.mechanism)
+        """Return the payment mechanism, with its parameters in ``mechanisms`` as defaults."""
+        defaults = self.mechanisms.get(self.mechanism.get("name", ""), {})
+        return build(MECHANISMS, {**defaults, **self.mechanism})
 
     def build_defence(self) -> AggregationRule:
         """Return the aggregation rule."""

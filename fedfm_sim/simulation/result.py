@@ -93,6 +93,9 @@ def collect(model: FederationModel, seed: int, status: str, seconds: float) -> R
         "accuracy_before": model.accuracy_before,
         "accuracy_after": model.accuracy_before if last is None else float(last["accuracy"]),
         "attack_success": 0.0 if last is None else float(last["attack_success"]),
+        "payments": float(rounds["payments"].mean()) if len(rounds) else 0.0,
+        "selected": float(rounds["selected"].mean()) if len(rounds) else 0.0,
+        "server_balance": float(model.book.balance("server")),
         "utility_by_kind": {kind: float(value) for kind, value in kinds.items()},
         "epsilon_star": test.epsilon_star if len(deviations) else None,
         "epsilon_star_deviation": None

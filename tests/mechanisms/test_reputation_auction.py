@@ -184,7 +184,7 @@ def test_mechanism_takes_no_bid_of_those_who_offer_no_work() -> None:
     assert mechanism.pay(allocation, Delivery(offers.units)) == pytest.approx([2.7, 2.4, 0, 0, 0])
 
 
-@pytest.mark.parametrize("field", [{}, {"budget": 0}, {"budget": 1, "threshold": 1.1}])
+@pytest.mark.parametrize("field", [{"budget": 0}, {"budget": 1, "threshold": 1.1}])
 def test_mechanism_parameters_are_checked(field: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         ReputationAuction.model_validate(field)

@@ -87,7 +87,6 @@ def test_the_game_must_be_over_the_participants() -> None:
         ({"budget": -1}, "greater than or equal to 0"),
         ({"budget": 1, "scheme": "shapely"}, "did you mean 'shapley'"),
         ({"budget": float("inf")}, "finite"),
-        ({}, "required"),
     ],
 )
 def test_mechanism_parameters_are_checked(fields: dict[str, Any], message: str) -> None:

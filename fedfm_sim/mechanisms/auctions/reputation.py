@@ -141,7 +141,7 @@ class ReputationAuction(Mechanism):
     Attributes
     ----------
     budget : float
-        Money per round.
+        Money per round; the default is about what ten full rounds of work cost.
     threshold : float
         Least reputation that may take part, in [0, 1].
     """
@@ -155,7 +155,7 @@ class ReputationAuction(Mechanism):
         monotone=True,
     )
 
-    budget: float = Field(gt=0)
+    budget: float = Field(default=10.0, gt=0)
     threshold: float = Field(default=0.0, ge=0, le=1)
 
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:

@@ -1,0 +1,170 @@
+"""Run one scenario under several alternatives, and put the outcomes side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.experiments.run import run
+from fedfm_sim.reporting.comparison import draw_comparison
+from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.lock import to_toml
+from fedfm_sim.scenarios.schema import Scenario
+
+Progress = Callable[[int, int], None]
+
+#: What is compared, and how tables and pictures head it. Paid is per round, utility
+#: (U) per participant and round, both in money, and so is epsilon* of Eq. 13.
+MEASURES = {
+    "accuracy_after": "accuracy",
+    "attack_success": "attack success",
+    "payments": "paid",
+    "selected": "train",
+    "utility_honest": "U honest",
+    "utility_malicious": "U malicious",
+    "epsilon_star": "epsilon*",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The outcomes of a scenario under alternatives.
+
+    Attributes
+    ----------
+    scenario : str
+    keys : tuple of str
+        What was varied; columns of ``runs``.
+    runs : DataFrame
+        One row per alternative and seed: the keys, ``seed`` and the measures.
+    """
+
+    scenario: str
+    keys: tuple[str, ...]
+    runs: pd.DataFrame
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Return the mean of each measure over the seeds, a row per alternative."""
+        means: pd.DataFrame = self._grouped().mean()
+        return means
+
+    @property
+    def spread(self) -> pd.DataFrame:
+        """Return the standard error of each mean over the seeds; NaN with one seed."""
+        errors: pd.DataFrame = self._grouped().sem()
+        return errors
+
+    def _grouped(self) -> Any:
+        measured = [name for name in MEASURES if self.runs[name].notna().any()]
+        return self.runs.groupby(list(self.keys), sort=False)[measured]
+
+    def plot(self) -> Figure:
+        """Draw every measure as a panel of bars, one bar per alternative."""
+        heading = f"{self.scenario}: by {', '.join(self.keys)}"
+        return draw_comparison(self.table, self.spread, MEASURES, heading)
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.scenario} over {', '.join(self.keys)})\n{self.table.round(3)}"
+
+
+def compare(
+    scenario: str | Path,
+    over: Mapping[str, Sequence[str]],
+    seeds: Sequence[int] = (0,),
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Run a scenario for every combination of alternatives and seeds.
+
+    Parameters
+    ----------
+    scenario : str or Path
+        A catalogue name or a TOML path.
+    over : mapping of str to sequence of str
+        Key to its alternatives, as in ``{"mechanism": ["fmore", "vcg"]}``.
+    seeds : sequence of int
+        The same for every alternative, so that differences are paired.
+    out : str or Path, optional
+        Folder: one folder per run in it, the table and the picture.
+    overrides : sequence of str
+        ``key=value``, for all alternatives.
+    resume : bool
+        Keep finished runs of ``out`` whose lock file says the same.
+    progress : callable, optional
+        Called with (runs finished, runs).
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    UserError
+        Before anything runs, when any of the alternatives does not fit.
+    """
+    if not over or not all(over.values()):
+        raise UserError("--over: expected key=value,value such as mechanism=posted-price,vcg")
+    plans = [
+        (dict(zip(over, values, strict=True)), seed)
+        for values in product(*over.values())
+        for seed in seeds
+    ]
+    loaded = [
+        load_scenario(scenario, [*overrides, *(f"{k}={v}" for k, v in chosen.items())])
+        for chosen, _ in plans
+    ]
+    rows = []
+    for number, ((chosen, seed), variant) in enumerate(zip(plans, loaded, strict=True)):
+        if progress is not None:
+            progress(number, len(plans))
+        folder = Path(out) / _folder_name(chosen, seed) if out is not None else None
+        summary = _stored(folder, variant, seed) if resume else None
+        if summary is None:
+            summary = run(variant, seed, folder).summary
+            if summary["status"] != "finished":
+                raise KeyboardInterrupt
+        rows.append({**chosen, "seed": seed, **_measures(summary)})
+    if progress is not None:
+        progress(len(plans), len(plans))
+    comparison = Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
+    if out is not None:
+        _save(comparison, Path(out))
+    return comparison
+
+
+def _measures(summary: Mapping[str, Any]) -> dict[str, float]:
+    by_kind = {f"utility_{kind}": value for kind, value in summary["utility_by_kind"].items()}
+    found = {**summary, **by_kind}
+    return {name: float("nan") if found.get(name) is None else found[name] for name in MEASURES}
+
+
+def _folder_name(chosen: Mapping[str, str], seed: int) -> str:
+    parts = [*(f"{key}={value}" for key, value in chosen.items()), f"seed={seed}"]
+    return re.sub(r"[^\w.=,+-]", "_", ",".join(parts))
+
+
+def _stored(folder: Path | None, scenario: Scenario, seed: int) -> dict[str, Any] | None:
+    """Return the summary of a finished run of exactly this scenario and seed."""
+    if folder is None or not (folder / "summary.json").is_file():
+        return None
+    if (folder / "scenario.lock.toml").read_text(encoding="utf-8") != to_toml(scenario, seed):
+        return None
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return summary if summary.get("status") == "finished" else None
+
+
+def _save(comparison: Comparison, folder: Path) -> None:
+    comparison.runs.to_parquet(folder / "comparison.parquet", index=False)
+    comparison.plot().savefig(folder / "comparison.png", dpi=130)

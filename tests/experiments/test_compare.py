@@ -1,0 +1,79 @@
+"""Comparisons: every alternative is run, paired by seed, and kept for `--resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import fedfm_sim as fs
+from fedfm_sim.experiments import compare as module
+from fedfm_sim.experiments.compare import compare
+
+SMALL = [
+    "participants.count=3",
+    "participants.semi_honest=0",
+    "participants.malicious=1",
+    "rounds=1",
+    "training.epochs=1",
+    "contribution.every=0",
+    "deviations.rounds=0",
+]
+
+
+def test_alternatives_are_the_runs_one_would_make_by_hand(tmp_path: Path) -> None:
+    prices = ["0.01", "0.02"]
+    result = compare("quickstart", {"mechanism.price": prices}, [0, 1], tmp_path, SMALL)
+    assert result.runs[["mechanism.price", "seed"]].to_numpy().tolist() == [
+        ["0.01", 0],
+        ["0.01", 1],
+        ["0.02", 0],
+        ["0.02", 1],
+    ]
+    alone = fs.run("quickstart", 1, overrides=[*SMALL, "mechanism.price=0.02"]).summary
+    assert result.runs["payments"].iloc[3] == alone["payments"]
+    assert result.runs["utility_honest"].iloc[3] == alone["utility_by_kind"]["honest"]
+
+    paid = result.runs["payments"].to_numpy().reshape(2, 2)
+    assert result.table["payments"].tolist() == pytest.approx(paid.mean(axis=1).tolist())
+    standard_error = abs(paid[:, 0] - paid[:, 1]) / 2
+    assert result.spread["payments"].tolist() == pytest.approx(standard_error.tolist())
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "comparison.parquet"), result.runs)
+
+    panel = result.plot().axes[list(result.table.columns).index("payments")]
+    drawn = [bar.get_path().get_extents(bar.get_patch_transform()).width for bar in panel.patches]
+    assert drawn == pytest.approx(result.table["payments"].tolist())
+
+
+def test_resume_keeps_what_is_finished_and_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = {"mechanism.price": ["0.01", "0.02"]}
+    first = compare("quickstart", over, [0], tmp_path, SMALL)
+    ran: list[int] = []
+
+    def counted(scenario: fs.Scenario, seed: int, out: Path | None) -> object:
+        ran.append(seed)
+        return fs.run(scenario, seed, out)
+
+    monkeypatch.setattr(module, "run", counted)
+    (tmp_path / "mechanism.price=0.02,seed=0" / "summary.json").unlink()
+    again = compare("quickstart", over, [0], tmp_path, SMALL, resume=True)
+    assert len(ran) == 1
+    pd.testing.assert_frame_equal(again.runs, first.runs)
+
+    compare("quickstart", over, [0], tmp_path, [*SMALL, "training.epochs=2"], resume=True)
+    assert len(ran) == 3
+
+
+@pytest.mark.parametrize("over", [{}, {"mechanism.price": []}])
+def test_nothing_to_compare_is_refused(over: dict[str, list[str]]) -> None:
+    with pytest.raises(fs.UserError, match="expected key=value,value"):
+        compare("quickstart", over)
+
+
+def test_one_bad_alternative_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(fs.UserError, match="unknown mechanism 'posted-prize'"):
+        compare("quickstart", {"mechanism": ["posted-price", "posted-prize"]}, [0], tmp_path)
+    assert not list(tmp_path.iterdir())
