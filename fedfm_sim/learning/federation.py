@@ -118,8 +118,16 @@ class Federation:
             totals = parts.sum(1, keepdims=True)
             shares = np.divide(parts, totals, out=np.zeros_like(parts), where=totals > 0)
             result = self.evaluate(weighted_mean(updates, reference, shares), validation)
-            if measure == "accuracy":
-                return result.accuracy(validation.labels)
-            return np.asarray(-result.losses.mean(axis=1, dtype=np.float64))
+            return measure_of(result, validation, measure)
 
         return CoalitionGame(players, values)
+
+
+def measure_of(result: Evaluation, examples: Examples, measure: str) -> Array:
+    """Return what each of M evaluated models is worth, (M,).
+
+    ``measure`` is "accuracy", or "likelihood": minus the mean loss, in nats.
+    """
+    if measure == "accuracy":
+        return result.accuracy(examples.labels)
+    return np.asarray(-result.losses.mean(axis=1, dtype=np.float64))

@@ -39,7 +39,9 @@ class DataSettings(BaseModel):
         min_length=1,
         description="participant k holds domain k modulo their number; 'original' is public",
     )
-    label_noise: float = Share
+    label_noise: float | tuple[float, ...] = Field(
+        default=0.0, description="share of wrong labels; several go round the participants"
+    )
     duplicates: float = Share
     concept_shift: float = Share
     arrival: Literal["at-once", "gradual"] = "at-once"
@@ -51,6 +53,19 @@ class DataSettings(BaseModel):
         for name in names:
             domain(name)
         return names
+
+    @field_validator("label_noise")
+    @classmethod
+    def _shares(cls, noise: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        shares = noise if isinstance(noise, tuple) else (noise,)
+        if not shares or not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"expected shares in [0, 1], got {noise}")
+        return noise
+
+    def noise_of(self, participant: int) -> float:
+        """Return the share of wrong labels in a participant's shard."""
+        noise = self.label_noise
+        return noise[participant % len(noise)] if isinstance(noise, tuple) else noise
 
 
 def iid(labels: Labels, participants: int, rng: np.random.Generator) -> Parts:
@@ -135,7 +150,7 @@ def private_shards(
         shard = private.select(draw.permutation(part))
         shard = in_domain(shard, settings.domains[k % len(settings.domains)], draw)
         shard = duplicate(shard, settings.duplicates)
-        shard = noisy_labels(shard, settings.label_noise, classes, draw)
+        shard = noisy_labels(shard, settings.noise_of(k), classes, draw)
         if k >= participants - shifted:
             shard = concept_shift(shard, classes)
         shards.append(shard)
