@@ -15,6 +15,7 @@ ACTIONS: dict[str, Action] = {
     "contribute-quarter": Action(share=0.25),
     "contribute-with-noise": Action(noise=1.0),
     "overbid": Action(markup=1.5),
+    "underbid": Action(markup=0.7),
     "report": Action(report=True),
     "snoop": Action(snoop=True, effort=0.1),
     "free-ride": Action(attack="free-ride"),
