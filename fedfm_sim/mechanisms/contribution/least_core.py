@@ -18,6 +18,7 @@ import highspy
 import numpy as np
 
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
+from fedfm_sim.mechanisms.contribution.core import members, subset_sums
 from fedfm_sim.mechanisms.contribution.least_norm import least_norm
 from fedfm_sim.mechanisms.contribution.result import Contribution
 
@@ -103,7 +104,7 @@ def _least_excess(worth: Values, n: int, subsidy: bool) -> tuple[Masks, float]:
     singles = np.int64(1) << np.arange(n, dtype=np.int64)
     rows = np.unique(np.concatenate([singles, worth.size - 1 - singles]))
     master = _Master(n, worth[-1], subsidy)
-    master.add(_members(rows, n), worth[rows])
+    master.add(members(rows, n), worth[rows])
     while True:
         allocation, level = master.solve()
         excesses = _excesses(worth, allocation)
@@ -113,7 +114,7 @@ def _least_excess(worth: Values, n: int, subsidy: bool) -> tuple[Masks, float]:
             # of the tie-break is not empty by a rounding error.
             return rows, max(level, float(excesses.max()))
         rows = np.concatenate([rows, new])
-        master.add(_members(new, n), worth[new])
+        master.add(members(new, n), worth[new])
 
 
 class _Master:
@@ -133,9 +134,9 @@ class _Master:
         model.changeColCost(n, 1.0)
         model.addRow(total, total, n, np.arange(n, dtype=np.int32), np.ones(n))
 
-    def add(self, members: Values, worth: Values) -> None:
+    def add(self, membership: Values, worth: Values) -> None:
         """Add ``x(S) + e >= v(S)`` for the (m, n) membership of m coalitions."""
-        rows = np.hstack([members, np.ones((len(members), 1))])
+        rows = np.hstack([membership, np.ones((len(membership), 1))])
         where, columns = np.nonzero(rows)
         starts = np.searchsorted(where, np.arange(len(rows)))
         self.model.addRows(
@@ -162,10 +163,10 @@ def _most_equal(worth: Values, n: int, rows: Masks, level: float) -> tuple[Value
     """Return the allocation with excess ``level`` nearest to the equal split."""
     equal = worth[-1] / n
     while True:
-        members = _members(rows, n)
-        sizes = members.sum(axis=1)
+        membership = members(rows, n)
+        sizes = membership.sum(axis=1)
         # Rows that add up to zero keep the sum of the allocation as it is.
-        balanced = members - sizes[:, None] / n
+        balanced = membership - sizes[:, None] / n
         allocation = equal + least_norm(balanced, worth[rows] - level - sizes * equal, TOLERANCE)
         excesses = _excesses(worth, allocation)
         new = _most_violated(excesses, level, rows, n)
@@ -184,9 +185,7 @@ def _verify(excesses: Values, level: float) -> None:
 
 def _excesses(worth: Values, allocation: Values) -> Values:
     """Return ``v(S) - x(S)`` of all coalitions; -inf for the empty and the grand."""
-    sums = np.zeros(worth.size)
-    for player, share in enumerate(allocation):
-        np.add(sums[: 1 << player], share, out=sums[1 << player : 2 << player])
+    sums = subset_sums(allocation)
     excesses = np.subtract(worth, sums, out=sums)
     excesses[0] = excesses[-1] = -np.inf
     return excesses
@@ -202,12 +201,7 @@ def _most_violated(excesses: Values, level: float, rows: Masks, n: int) -> Masks
     return violated
 
 
-def _members(masks: Masks, n: int) -> Values:
-    """Return the (m, n) matrix of who is in each coalition, as 0 and 1."""
-    return ((masks[:, None] >> np.arange(n)) & 1).astype(np.float64)
-
-
 def scheme(game: CoalitionGame) -> Contribution:
-    """Return the most equal least-core allocation as a `Contribution`."""
+    """Return the egalitarian least core as a `Contribution`: its most equal allocation."""
     solution = least_core(game)
     return Contribution("least-core", solution.allocation, 1 << game.players, solution.excess)
