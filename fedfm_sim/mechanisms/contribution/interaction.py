@@ -88,7 +88,7 @@ def accuracy_model(
     the network's answer, on average over the order of joining. That answer is a
     regression, not a measurement, and has the error that ``skill`` tells of. What
     leaving one out of all changes lies at the edge of the rounds seen, and is
-    two to three times less accurate in the tests' federation.
+    about three times less accurate in the tests' federation.
     """
     given, measured = np.array(sizes, np.float64), np.array(accuracies, np.float64)
     _check(given, measured, hidden, penalty)
