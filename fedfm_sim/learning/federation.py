@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
@@ -19,7 +18,7 @@ from fedfm_sim.learning.adapters import (
     initial_adapter,
 )
 from fedfm_sim.learning.aggregation import weighted_mean
-from fedfm_sim.learning.backbone import Backbone, example_losses, flop_counter
+from fedfm_sim.learning.backbone import Backbone, flop_counter
 from fedfm_sim.learning.evaluation import Evaluation, evaluate
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import Trained, TrainingSettings
@@ -75,19 +74,9 @@ class Federation:
     def training_flops(self, example: Examples) -> float:
         """Return the floating-point operations of one training example, counted once."""
         if self._flops is None:
-            with trainer.stacked(self.backbone, self.layout) as layers:
-                views = {
-                    name: view.detach().requires_grad_()
-                    for name, view in self.layout.views(self.adapter[None]).items()
-                }
-                for module in self.layout.modules:
-                    layers[module].factors = self.layout.pair(views, module)
-                with flop_counter() as counter:
-                    batch = example.select(slice(0, 1))
-                    logits = self.backbone.model(**batch.inputs).logits
-                    torch.autograd.grad(
-                        example_losses(logits, batch.labels).sum(), list(views.values())
-                    )
+            one = example.select(slice(0, 1))
+            with flop_counter() as counter:
+                trainer.example_gradients(self.backbone, self.layout, self.adapter, one)
             self._flops = float(counter.get_total_flops())
         return self._flops
 

@@ -136,6 +136,9 @@ class _Optimizer:
 #: the level of rounding error do not become steps of full size.
 ADAM = (0.9, 0.999, 1e-5)
 
+#: Examples per backward pass when each has a gradient of its own.
+GRADIENT_ROWS = 64
+
 
 def train(
     backbone: Backbone,
@@ -229,3 +232,25 @@ def _pad(batches: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64
         index[row, len(batch) :] = batch[0]
         weights[row, : len(batch)] = 1 / len(batch)
     return index, torch.from_numpy(weights)
+
+
+def example_gradients(
+    backbone: Backbone, layout: AdapterLayout, adapter: Tensor, examples: Examples
+) -> Tensor:
+    """Return the gradient of each of N examples' loss by the (P,) adapter, (N, P).
+
+    Every example gets a row of its own of the same adapter, so that one backward
+    pass gives as many gradients as there are rows. Memory is N x P float32.
+    """
+    gradients = torch.empty(len(examples), layout.size)
+    with stacked(backbone, layout) as layers:
+        for start in range(0, len(examples), GRADIENT_ROWS):
+            batch = examples.select(slice(start, start + GRADIENT_ROWS))
+            rows = adapter.repeat(len(batch), 1).requires_grad_()
+            views = layout.views(rows)
+            for module in layout.modules:
+                layers[module].factors = layout.pair(views, module)
+            each = example_losses(backbone.model(**batch.inputs).logits, batch.labels)
+            (gradient,) = torch.autograd.grad(each.sum(), [rows])
+            gradients[start : start + len(batch)] = gradient
+    return gradients

@@ -13,11 +13,13 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import highspy
 import numpy as np
 
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
+from fedfm_sim.mechanisms.contribution.core import members, subset_sums
 from fedfm_sim.mechanisms.contribution.least_norm import least_norm
 from fedfm_sim.mechanisms.contribution.result import Contribution
 
@@ -92,28 +94,89 @@ def least_core(game: CoalitionGame, *, subsidy: bool = False) -> LeastCore:
     scale = float(np.abs(worth).max())
     if n == 1 or scale == 0:
         return LeastCore(np.full(n, worth[-1] / n), 0.0, 0)
-    worth /= scale
-    rows, level = _least_excess(worth, n, subsidy)
-    allocation, rows = _most_equal(worth, n, rows, level)
+    singles = np.int64(1) << np.arange(n, dtype=np.int64)
+    first = np.unique(np.concatenate([singles, worth.size - 1 - singles]))
+    allocation, level, rows = solve(AllCoalitions(worth / scale, n), first, subsidy=subsidy)
     return LeastCore(allocation * scale, level * scale + 0.0, rows.size)  # and never -0.0
 
 
-def _least_excess(worth: Values, n: int, subsidy: bool) -> tuple[Masks, float]:
-    """Return the coalitions that came into play, and the least excess."""
-    singles = np.int64(1) << np.arange(n, dtype=np.int64)
-    rows = np.unique(np.concatenate([singles, worth.size - 1 - singles]))
-    master = _Master(n, worth[-1], subsidy)
-    master.add(_members(rows, n), worth[rows])
+class Candidates(Protocol):
+    """The coalitions that may object; a row is one of them, by its position."""
+
+    @property
+    def players(self) -> int:
+        """Number of players."""
+
+    @property
+    def total(self) -> float:
+        """What is shared out, ``v(N) - v(empty)``."""
+
+    @property
+    def worth(self) -> Values:
+        """The value of every row, relative to ``v(empty)``."""
+
+    def members(self, rows: Masks) -> Values:
+        """Return the (m, n) membership of m rows, as 0 and 1."""
+
+    def excesses(self, allocation: Values) -> Values:
+        """Return ``v(S) - x(S)`` of every row."""
+
+
+@dataclass(frozen=True)
+class AllCoalitions:
+    """All coalitions as candidates; a row is a bitmask."""
+
+    worth: Values
+    players: int
+
+    @property
+    def total(self) -> float:
+        """What is shared out."""
+        return float(self.worth[-1])
+
+    def members(self, rows: Masks) -> Values:
+        """Return the membership of bitmasks."""
+        return members(rows, self.players)
+
+    def excesses(self, allocation: Values) -> Values:
+        """Return the excesses; -inf for the empty and the grand coalition."""
+        sums = subset_sums(allocation)
+        excesses = np.subtract(self.worth, sums, out=sums)
+        excesses[0] = excesses[-1] = -np.inf
+        return excesses
+
+
+def solve(candidates: Candidates, first: Masks, *, subsidy: bool) -> tuple[Values, float, Masks]:
+    """Return the most equal allocation of least excess, that excess, and the rows in play.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        With values of at most 1 in size, which the tolerances are made for.
+    first : (m,) array
+        Rows to begin with; they must bound the excess from below.
+    subsidy : bool
+        Whether ``e >= 0`` is added.
+    """
+    rows, level = _least_excess(candidates, first, subsidy)
+    allocation, rows = _most_equal(candidates, rows, level)
+    return allocation, level, rows
+
+
+def _least_excess(candidates: Candidates, rows: Masks, subsidy: bool) -> tuple[Masks, float]:
+    """Return the rows that came into play, and the least excess."""
+    master = _Master(candidates.players, candidates.total, subsidy)
+    master.add(candidates.members(rows), candidates.worth[rows])
     while True:
         allocation, level = master.solve()
-        excesses = _excesses(worth, allocation)
-        new = _most_violated(excesses, level, rows, n)
+        excesses = candidates.excesses(allocation)
+        new = _most_violated(excesses, level, rows, candidates.players)
         if not new.size:
             # The excess that this allocation really has, so that the programme
             # of the tie-break is not empty by a rounding error.
             return rows, max(level, float(excesses.max()))
         rows = np.concatenate([rows, new])
-        master.add(_members(new, n), worth[new])
+        master.add(candidates.members(new), candidates.worth[new])
 
 
 class _Master:
@@ -133,9 +196,9 @@ class _Master:
         model.changeColCost(n, 1.0)
         model.addRow(total, total, n, np.arange(n, dtype=np.int32), np.ones(n))
 
-    def add(self, members: Values, worth: Values) -> None:
+    def add(self, membership: Values, worth: Values) -> None:
         """Add ``x(S) + e >= v(S)`` for the (m, n) membership of m coalitions."""
-        rows = np.hstack([members, np.ones((len(members), 1))])
+        rows = np.hstack([membership, np.ones((len(membership), 1))])
         where, columns = np.nonzero(rows)
         starts = np.searchsorted(where, np.arange(len(rows)))
         self.model.addRows(
@@ -158,16 +221,18 @@ class _Master:
         return columns[: self.n], float(columns[self.n])
 
 
-def _most_equal(worth: Values, n: int, rows: Masks, level: float) -> tuple[Values, Masks]:
+def _most_equal(candidates: Candidates, rows: Masks, level: float) -> tuple[Values, Masks]:
     """Return the allocation with excess ``level`` nearest to the equal split."""
-    equal = worth[-1] / n
+    n = candidates.players
+    equal = candidates.total / n
     while True:
-        members = _members(rows, n)
-        sizes = members.sum(axis=1)
+        membership = candidates.members(rows)
+        sizes = membership.sum(axis=1)
         # Rows that add up to zero keep the sum of the allocation as it is.
-        balanced = members - sizes[:, None] / n
-        allocation = equal + least_norm(balanced, worth[rows] - level - sizes * equal, TOLERANCE)
-        excesses = _excesses(worth, allocation)
+        balanced = membership - sizes[:, None] / n
+        bounds = candidates.worth[rows] - level - sizes * equal
+        allocation = equal + least_norm(balanced, bounds, TOLERANCE)
+        excesses = candidates.excesses(allocation)
         new = _most_violated(excesses, level, rows, n)
         if not new.size:
             _verify(excesses, level)
@@ -182,16 +247,6 @@ def _verify(excesses: Values, level: float) -> None:
         raise RuntimeError(f"the least-core allocation misses its excess by {above:.1e}")
 
 
-def _excesses(worth: Values, allocation: Values) -> Values:
-    """Return ``v(S) - x(S)`` of all coalitions; -inf for the empty and the grand."""
-    sums = np.zeros(worth.size)
-    for player, share in enumerate(allocation):
-        np.add(sums[: 1 << player], share, out=sums[1 << player : 2 << player])
-    excesses = np.subtract(worth, sums, out=sums)
-    excesses[0] = excesses[-1] = -np.inf
-    return excesses
-
-
 def _most_violated(excesses: Values, level: float, rows: Masks, n: int) -> Masks:
     """Return the coalitions furthest above ``level`` that are not rows yet."""
     violated = np.flatnonzero(excesses > level + TOLERANCE)
@@ -202,12 +257,7 @@ def _most_violated(excesses: Values, level: float, rows: Masks, n: int) -> Masks
     return violated
 
 
-def _members(masks: Masks, n: int) -> Values:
-    """Return the (m, n) matrix of who is in each coalition, as 0 and 1."""
-    return ((masks[:, None] >> np.arange(n)) & 1).astype(np.float64)
-
-
 def scheme(game: CoalitionGame) -> Contribution:
-    """Return the most equal least-core allocation as a `Contribution`."""
+    """Return the egalitarian least core as a `Contribution`: its most equal allocation."""
     solution = least_core(game)
     return Contribution("least-core", solution.allocation, 1 << game.players, solution.excess)
