@@ -9,6 +9,8 @@ References
 
 from __future__ import annotations
 
+from math import log2
+
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -51,8 +53,8 @@ def cheapest_cover(asks: Array, covers: Mask, demand: int) -> Mask:
     selected = np.zeros(asks.size, dtype=np.bool_)
     bidders = np.flatnonzero(np.isfinite(asks) & covers.any(axis=1))
     if bidders.size:
-        cells = float(demand + 1) ** covers.shape[1] * bidders.size
-        solve = _by_table if cells <= MOST_CELLS else _by_integer_programme
+        log_cells = covers.shape[1] * log2(demand + 1) + log2(bidders.size)
+        solve = _by_table if log_cells <= log2(MOST_CELLS) else _by_integer_programme
         selected[bidders] = solve(asks[bidders], covers[bidders], demand)
     return selected
 

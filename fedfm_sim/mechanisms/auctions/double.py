@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from fedfm_sim.mechanisms.auctions.bids import Order, ascending, asks_per_unit, chosen, nonnegative
 from fedfm_sim.mechanisms.protocol import (
@@ -137,7 +137,9 @@ class DoubleAuction(Mechanism):
         the scale, the defaults of the mechanisms with a saturating value.
     """
 
-    values: tuple[float, ...] = Field(default=(0.1, 0.08, 0.06, 0.04, 0.02), min_length=1)
+    values: tuple[NonNegativeFloat, ...] = Field(
+        default=(0.1, 0.08, 0.06, 0.04, 0.02), min_length=1
+    )
 
     @abstractmethod
     def clear(self, bids: Array, asks: Array) -> DoubleAuctionResult:

@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.auctions.bids import Order, nonnegative, standing_asks
@@ -152,8 +152,8 @@ class ForwardAuction(Mechanism):
         monotone=True,
     )
 
-    values: tuple[float, ...] = Field(default=(0.1, 0.08, 0.06), min_length=1)
-    budgets: tuple[float, ...] = Field(default=(15.0, 15.0, 15.0), min_length=1)
+    values: tuple[NonNegativeFloat, ...] = Field(default=(0.1, 0.08, 0.06), min_length=1)
+    budgets: tuple[NonNegativeFloat, ...] = Field(default=(15.0, 15.0, 15.0), min_length=1)
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:

@@ -197,8 +197,9 @@ class VCGAuction(Mechanism):
       the gain.
     - Incentive compatibility holds for the asks, as a dominant strategy. It does
       not hold against coalitions of bidders, who can raise each other's pay.
-    - Budget balance does not hold: payments together may even exceed what the
-      work is worth.
+    - Budget balance does not hold: there is no budget. Payments never exceed
+      what the work is worth, as its value is concave: each winner gets at most
+      what it adds to the others.
 
     Attributes
     ----------
