@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
+import cvxpy
 import numpy as np
 import pytest
 from auction_bids import money, seeds, threshold
 from hypothesis import given, settings
-from scipy.optimize import minimize
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
     Announcement,
+    BundleResult,
     CombinatorialAuction,
     CoreSelectingAuction,
     Offers,
@@ -102,31 +104,17 @@ def test_core_payments_are_most_in_sum_and_nearest_to_vcg(seed: int) -> None:
     vcg = combinatorial(asks, covers, demand, RESERVE)
     winners = list(vcg.winners)
     highest, found = vcg.payments[winners], core_selecting(asks, covers, demand, RESERVE)
-    rows, bounds = [], []
+    # All constraints written out.
+    paid = cvxpy.Variable(len(winners))
+    core = [paid >= asks[winners], paid <= highest]
     for members in covering_sets(covers, demand):
-        rows.append([float(i not in members) for i in winners])
-        bounds.append(sum(asks[i] for i in set(members) - set(winners)))
-    matrix, limits = np.array(rows), np.array(bounds)
-
-    # All constraints written out, and solved by a general optimiser.
-    def solve(weight: float) -> Array:
-        return np.asarray(
-            minimize(
-                lambda p: ((p - highest) ** 2).sum() - weight * p.sum(),
-                asks[winners],
-                bounds=list(zip(asks[winners], highest + 1e-12, strict=True)),
-                constraints={"type": "ineq", "fun": lambda p: limits - matrix @ p},
-                method="SLSQP",
-                options={"ftol": 1e-12, "maxiter": 500},
-            ).x
-        )
-
-    # With a large weight the sum comes first.
-    slow = solve(1e3)
-    got = found.payments[winners]
-    assert got.sum() >= slow.sum() - 1e-4
-    distance = float(((got - highest) ** 2).sum())
-    assert distance <= ((slow - highest) ** 2).sum() + 1e-2
+        outside = np.array([float(i not in members) for i in winners])
+        core.append(outside @ paid <= sum(asks[i] for i in set(members) - set(winners)))
+    most = cvxpy.Problem(cvxpy.Maximize(cvxpy.sum(paid)), core).solve(solver=cvxpy.HIGHS)
+    assert found.payments.sum() == pytest.approx(most, abs=1e-7)
+    nearest = cvxpy.Minimize(cvxpy.sum_squares(paid - highest))
+    cvxpy.Problem(nearest, [*core, cvxpy.sum(paid) >= most - 1e-7]).solve(solver=cvxpy.CLARABEL)
+    assert found.payments[winners] == pytest.approx(np.asarray(paid.value), abs=1e-3)
 
 
 def test_two_locals_against_a_global_bidder() -> None:
@@ -208,7 +196,12 @@ def test_who_cannot_be_replaced_is_paid_its_reserve() -> None:
     ],
 )
 def test_impossible_input_is_refused(
-    auction: type, asks: Array, covers: Mask, demand: int, reserves: float, message: str
+    auction: Callable[..., BundleResult],
+    asks: Array,
+    covers: Mask,
+    demand: int,
+    reserves: float,
+    message: str,
 ) -> None:
     with pytest.raises(UserError, match=message):
         auction(asks, covers, demand, reserves)

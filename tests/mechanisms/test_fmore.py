@@ -123,7 +123,8 @@ def test_no_other_bid_earns_more_against_the_equilibrium() -> None:
 
 def test_without_competition_the_score_is_zero_and_the_last_type_asks_its_cost() -> None:
     alone = root_bid(1.5, 2, 2)
-    assert (alone.score, alone.price) == (0, pytest.approx(2 / 1.5, abs=1e-6))
+    assert alone.score == 0
+    assert alone.price == pytest.approx(2 / 1.5, abs=1e-6)
     last = root_bid(2.0, 3, 1)
     assert last.price == pytest.approx(2 * 0.25, abs=1e-6)
 

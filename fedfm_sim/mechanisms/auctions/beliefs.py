@@ -106,7 +106,8 @@ class ContinuousBelief:
     def _virtual(self, values: Array) -> Array:
         d = self.distribution
         above = d.cdf(-values) if self.negative else d.sf(values)
-        density = d.pdf(-values if self.negative else values)
+        with np.errstate(divide="ignore"):  # a density of infinity leaves no rent
+            density = d.pdf(-values if self.negative else values)
         nowhere = np.where(above == 0, 0.0, np.inf)  # beyond the ends of the support
         rent = np.divide(above, density, out=nowhere, where=density > 0)
         return np.asarray(values - rent, dtype=np.float64)
