@@ -16,11 +16,46 @@ from __future__ import annotations
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.mechanisms.accounts import AccountBook
+from fedfm_sim.mechanisms.auctions.beliefs import Belief, ContinuousBelief, DiscreteBelief
+from fedfm_sim.mechanisms.auctions.bids import ReverseResult, UniformPriceResult
+from fedfm_sim.mechanisms.auctions.budget_feasible import BudgetFeasibleAuction, budget_feasible
+from fedfm_sim.mechanisms.auctions.combinatorial import (
+    BundleResult,
+    CombinatorialAuction,
+    combinatorial,
+)
+from fedfm_sim.mechanisms.auctions.core_selecting import CoreSelectingAuction, core_selecting
+from fedfm_sim.mechanisms.auctions.double import DoubleAuctionResult
+from fedfm_sim.mechanisms.auctions.fmore import (
+    EquilibriumBid,
+    FMoreAuction,
+    ScoringResult,
+    equilibrium_bid,
+    fmore,
+)
+from fedfm_sim.mechanisms.auctions.forward import ForwardAuction, ForwardResult, forward
+from fedfm_sim.mechanisms.auctions.lowest_price import LowestPriceAuction, lowest_price
+from fedfm_sim.mechanisms.auctions.mcafee import McAfeeAuction, mcafee
+from fedfm_sim.mechanisms.auctions.myerson import (
+    MyersonAuction,
+    OptimalAuctionResult,
+    myerson,
+    myerson_procurement,
+    optimal_revenue,
+    reserve_price,
+)
 from fedfm_sim.mechanisms.auctions.reputation import (
     AuctionResult,
     ReputationAuction,
     reputation_auction,
 )
+from fedfm_sim.mechanisms.auctions.second_price import SecondPriceAuction, second_price
+from fedfm_sim.mechanisms.auctions.strongly_budget_balanced import (
+    StronglyBudgetBalancedAuction,
+    strongly_budget_balanced,
+)
+from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
+from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
 from fedfm_sim.mechanisms.audit import Sanctions, deterrence_rate, draw_audits, expected_fine
 from fedfm_sim.mechanisms.contribution import SCHEMES, Contribution, evaluate
 from fedfm_sim.mechanisms.contribution.least_core import LeastCore, least_core
@@ -50,6 +85,20 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
     {
         "posted-price": "fedfm_sim.mechanisms.stackelberg:PostedPrice",
         "reputation-auction": "fedfm_sim.mechanisms.auctions.reputation:ReputationAuction",
+        "lowest-price": "fedfm_sim.mechanisms.auctions.lowest_price:LowestPriceAuction",
+        "second-price": "fedfm_sim.mechanisms.auctions.second_price:SecondPriceAuction",
+        "vcg": "fedfm_sim.mechanisms.auctions.vcg:VCGAuction",
+        "budget-feasible": "fedfm_sim.mechanisms.auctions.budget_feasible:BudgetFeasibleAuction",
+        "fmore": "fedfm_sim.mechanisms.auctions.fmore:FMoreAuction",
+        "forward": "fedfm_sim.mechanisms.auctions.forward:ForwardAuction",
+        "mcafee": "fedfm_sim.mechanisms.auctions.mcafee:McAfeeAuction",
+        "strongly-budget-balanced": (
+            "fedfm_sim.mechanisms.auctions.strongly_budget_balanced:StronglyBudgetBalancedAuction"
+        ),
+        "vcg-double": "fedfm_sim.mechanisms.auctions.vcg_double:VCGDoubleAuction",
+        "combinatorial": "fedfm_sim.mechanisms.auctions.combinatorial:CombinatorialAuction",
+        "core-selecting": "fedfm_sim.mechanisms.auctions.core_selecting:CoreSelectingAuction",
+        "myerson": "fedfm_sim.mechanisms.auctions.myerson:MyersonAuction",
         "contribution-share": "fedfm_sim.mechanisms.sharing:ContributionShare",
     },
 )
@@ -61,31 +110,71 @@ __all__ = [
     "Allocation",
     "Announcement",
     "AuctionResult",
+    "Belief",
+    "BudgetFeasibleAuction",
+    "BundleResult",
     "CoalitionGame",
+    "CombinatorialAuction",
+    "ContinuousBelief",
     "Contribution",
     "ContributionShare",
+    "CoreSelectingAuction",
     "Delivery",
+    "DiscreteBelief",
+    "DoubleAuctionResult",
+    "EquilibriumBid",
+    "FMoreAuction",
+    "ForwardAuction",
+    "ForwardResult",
     "LeastCore",
+    "LowestPriceAuction",
     "Market",
+    "McAfeeAuction",
     "Mechanism",
+    "MyersonAuction",
     "Offers",
     "Opinion",
+    "OptimalAuctionResult",
     "PostedPrice",
     "PostedPriceEquilibrium",
     "Properties",
     "Reputation",
     "ReputationAuction",
+    "ReverseResult",
     "Sanctions",
+    "ScoringResult",
+    "SecondPriceAuction",
+    "StronglyBudgetBalancedAuction",
+    "UniformPriceResult",
+    "VCGAuction",
+    "VCGDoubleAuction",
+    "VCGResult",
     "best_response",
+    "budget_feasible",
+    "combinatorial",
     "consensus",
+    "core_selecting",
     "deterrence_rate",
     "draw_audits",
+    "equilibrium_bid",
     "evaluate",
     "expected_fine",
+    "fmore",
+    "forward",
     "least_core",
+    "lowest_price",
+    "mcafee",
+    "myerson",
+    "myerson_procurement",
     "opinion",
+    "optimal_revenue",
     "posted_price",
     "proportional_shares",
     "reputation_auction",
+    "reserve_price",
     "saturating_valuation",
+    "second_price",
+    "strongly_budget_balanced",
+    "vcg",
+    "vcg_double",
 ]

@@ -27,6 +27,18 @@ FIELDS: dict[str, dict[str, Any]] = {
     "posted-price": {},
     "reputation-auction": {"budget": 50.0, "threshold": 0.3},
     "contribution-share": {"budget": 50.0},
+    "lowest-price": {"winners": 2},
+    "second-price": {"winners": 2},
+    "vcg": {},
+    "budget-feasible": {"budget": 50.0},
+    "fmore": {"winners": 2},
+    "forward": {"values": (0.1, 0.3), "budgets": (20.0, 30.0)},
+    "mcafee": {},
+    "strongly-budget-balanced": {"values": (0.1, 0.3, 0.5)},
+    "vcg-double": {"values": (0.1, 0.3, 0.5)},
+    "combinatorial": {"reserve": 0.5},
+    "core-selecting": {"reserve": 0.5},
+    "myerson": {"winners": 2, "value": 0.3},
 }
 
 PROMISES = ("individually_rational", "truthful", "within_budget", "monotone")
@@ -139,9 +151,12 @@ def test_parameters_cannot_be_changed_misspelt_or_infinite(name: str) -> None:
     mechanism = kind(**FIELDS[name])
     assert kind.model_validate(mechanism.model_dump()) == mechanism
     field = next(iter(kind.model_fields))
+    infinite: Any = float("inf")
+    if isinstance(getattr(mechanism, field), tuple):
+        infinite = (infinite,)
     with pytest.raises(ValueError, match="frozen"):
         setattr(mechanism, field, 1.0)
     with pytest.raises(ValueError, match="Extra inputs"):
         kind.model_validate(FIELDS[name] | {"buget": 1.0})
     with pytest.raises(ValueError, match="finite"):
-        kind.model_validate(FIELDS[name] | {field: float("inf")})
+        kind.model_validate(FIELDS[name] | {field: infinite})
