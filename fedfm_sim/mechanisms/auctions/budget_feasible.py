@@ -136,7 +136,7 @@ class BudgetFeasibleAuction(Mechanism):
     Attributes
     ----------
     budget : float
-        Money per round.
+        Money per round; the default is about what ten full rounds of work cost.
     scale : float
         Units of work after which 63 % of the value of unlimited work is
         reached; how much that is does not matter here. The default of 1000 is
@@ -152,7 +152,7 @@ class BudgetFeasibleAuction(Mechanism):
         monotone=True,
     )
 
-    budget: float = Field(gt=0)
+    budget: float = Field(default=10.0, gt=0)
     scale: float = Field(default=1000.0, gt=0)
 
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
