@@ -31,11 +31,14 @@ Array = npt.NDArray[np.float64]
 class Influence:
     """First-order influence of the training examples on the mean validation loss.
 
+    Scores are for comparison. They extrapolate a derivative through a nearly
+    singular Hessian, and grow as the damping shrinks: no forecast of the loss.
+
     Attributes
     ----------
     examples : tuple of (N_k,) arrays
-        By how much the loss would rise without each example of participant k,
-        nats; negative for those that harm.
+        How much the loss gains from each example of participant k; negative
+        for those that harm.
     participants : (K,) array
         The sums over each one's examples; 0 for a participant without any.
     """
@@ -124,7 +127,8 @@ def data_influence(
     Returns
     -------
     (N,) array
-        Nats; negative for examples that harm.
+        Nats of validation loss by the formula, whose scale is set by the damping;
+        negative for examples that harm.
 
     Raises
     ------

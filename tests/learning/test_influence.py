@@ -136,7 +136,7 @@ def trained(
     pool = Examples.concatenate(mislabelled[0])
     start = adapter_of(layout)[None]
     generator = [np.random.default_rng(1)]
-    return train(backbone, layout, start, [pool], TrainingSettings(epochs=3), generator).adapters[0]
+    return train(backbone, layout, start, [pool], TrainingSettings(epochs=1), generator).adapters[0]
 
 
 def test_mislabelled_examples_harm(

@@ -260,12 +260,12 @@ def influence(scores: npt.ArrayLike) -> CoalitionGame:
     Parameters
     ----------
     scores : (n,) array
-        By how much each one's data lowers the validation loss, nats.
+        What each one's data does to the validation loss; positive is helpful.
 
     Returns
     -------
     CoalitionGame
-        In nats.
+        In the unit of the scores.
 
     Raises
     ------
