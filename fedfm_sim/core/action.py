@@ -24,7 +24,7 @@ class Action(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict, description="of the attack")
     snoop: bool = Field(default=False, description="membership inference on the others' updates")
     report: bool = Field(default=False, description="accuse the most suspect other participant")
-    markup: float = Field(default=1.0, ge=0, description="ask over true cost, where bids count")
+    markup: float = Field(default=1.0, ge=0, description="ask over own full cost")
     effort: float = Field(default=0.0, ge=0, description="money that attacking or snooping costs")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mesa
@@ -73,7 +73,8 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self.participant_rows: list[dict[str, Any]] = []
         self.deviation_rows: list[dict[str, Any]] = []
         self.server = Server(self, self.setting.mechanism, scenario.sanctions)
-        self.terms: Terms = self.server.announce(self.setting.market)
+        self.leakage_expected = np.zeros(count)
+        self.terms: Terms = self.server.announce(self.setting.market(self.leakage_expected))
         self._create_participants(scenario)
         self.accuracy_before = float(self.setting.accuracies(self.adapter[None])[0])
 
@@ -125,7 +126,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         """Play one round: announce, choose, train, settle, learn."""
         scenario = self.setting.scenario
         self.book.round = self.round
-        self.terms = self.server.announce(self.setting.market)
+        expected = [agent.beliefs.leakage_of(agent.action) for agent in self.participants]
+        self.leakage_expected = np.array(expected)
+        self.terms = self.server.announce(self.setting.market(self.leakage_expected))
         self.agents.select(agent_type=Participant).do("choose")
         updates = RoundUpdates(self.setting, self.round)
         names = tuple(agent.action for agent in self.participants)
@@ -133,7 +136,14 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         if tries:
             others = [(k, a) for k in range(len(names)) for a in scenario.deviations.actions]
             updates.prepare([*enumerate(names), *others])
-        play = Play(self.setting, updates, names, self.terms.announcement, self.reputation.trust)
+        play = Play(
+            self.setting,
+            updates,
+            names,
+            self.terms.announcement,
+            self.reputation.trust,
+            self.leakage_expected,
+        )
         if tries:
             self._try_deviations(play)
         measured = self._measure(play)
@@ -152,8 +162,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
             for name in self.setting.scenario.deviations.actions:
                 if name == play.names[k]:
                     continue
-                names = (*play.names[:k], name, *play.names[k + 1 :])
-                other = Play(self.setting, play.updates, names, play.announcement, play.trust)
+                other = replace(play, names=(*play.names[:k], name, *play.names[k + 1 :]))
                 gain = other.expected_utility(k) - honest
                 self.deviation_rows.append(
                     {

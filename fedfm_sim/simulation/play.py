@@ -36,6 +36,8 @@ class Play:
         What the mechanism announced for the round.
     trust : (n,) array
         The server's trust before the round.
+    leakage_expected : (n,) array
+        What each expects its participation to reveal; an honest ask covers it.
     """
 
     setting: Setting
@@ -43,6 +45,7 @@ class Play:
     names: tuple[str, ...]
     announcement: Announcement
     trust: Array
+    leakage_expected: Array
 
     def __post_init__(self) -> None:
         scenario = self.setting.scenario
@@ -51,7 +54,7 @@ class Play:
         count = range(len(self.names))
         self.units = np.array([self.setting.units(self.actions[k], k) for k in count])
         markups = np.array([action.markup for action in self.actions])
-        self.asks = markups * self.setting.costs.cost(self.units)
+        self.asks = markups * self.setting.full_costs(self.units, self.leakage_expected)
         self.allocation: Allocation = self.setting.mechanism.allocate(
             Offers(self.units, self.asks, self.trust, self.setting.covers), self.announcement
         )

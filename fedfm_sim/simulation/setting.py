@@ -124,15 +124,25 @@ class Setting:
         counts = [np.bincount(s.labels.numpy(), minlength=self.data.classes) for s in self.shards]
         return np.stack(counts) >= ENOUGH_EXAMPLES
 
-    @property
-    def market(self) -> Market:
-        """What the server believes of costs; here it believes the truth.
+    def market(self, leakage: npt.NDArray[np.float64]) -> Market:
+        """Return what the server believes of costs; here it believes the truth.
 
-        A unit of work costs its money and its part of the burden ``beta E``.
+        A unit of work costs its money, its part of the burden ``beta E``, and
+        its part of the privacy ``alpha P`` that a full share is expected to
+        cost, for an expected leakage P of (n,).
         """
         prices = self.scenario.prices
         burden = prices.efficiency * prices.flops * self.costs.gflops_per_unit
-        return Market(self.costs.linear + burden, self.costs.quadratic, self.capacity)
+        privacy = prices.privacy * leakage / self.capacity
+        return Market(self.costs.linear + burden + privacy, self.costs.quadratic, self.capacity)
+
+    def full_costs(
+        self, units: npt.NDArray[np.float64], leakage: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return ``c + alpha P + beta E`` of doing ``units`` (n,) of work, money."""
+        prices, present = self.scenario.prices, units > 0
+        burden = prices.efficiency * self.costs.burden(units, present)
+        return self.costs.cost(units) + burden + prices.privacy * leakage * present
 
     def shard_at(self, participant: int, number: int) -> Examples:
         """Return what a participant holds in round ``number``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,9 +135,9 @@ def test_contributions_are_those_of_the_rounds_game() -> None:
 def model_and_play(*names: str) -> tuple[FederationModel, Play]:
     model = FederationModel(fs.load_scenario("quickstart", SMALL), 3)
     updates = RoundUpdates(model.setting, 0)
-    return model, Play(
-        model.setting, updates, names, Announcement.of_price(0.02), model.reputation.trust
-    )
+    trust, leakage = model.reputation.trust, model.leakage_expected
+    announcement = Announcement.of_price(0.02)
+    return model, Play(model.setting, updates, names, announcement, trust, leakage)
 
 
 def test_nobody_taking_part_keeps_the_model() -> None:
@@ -185,3 +186,20 @@ def test_any_profile_of_actions_gives_a_finite_model_and_finite_terms(names: lis
     assert np.isfinite(utilities).all()
     assert ((play.leakage >= 0) & (play.leakage <= 1)).all()
     assert play.weights.sum() == pytest.approx(1.0 if len(play.accepted) else 0.0)
+
+
+def test_an_honest_ask_is_the_full_cost_of_taking_part() -> None:
+    model, play = model_and_play("contribute", "overbid", "contribute-half", "stay-out")
+    leakage = np.array([0.3, 0.2, 0.1, 0.4])
+    asks = replace(play, leakage_expected=leakage).asks
+    prices, costs = model.setting.scenario.prices, model.setting.costs
+    burden = costs.burden(play.units, play.units > 0)
+    full = costs.cost(play.units) + prices.privacy * leakage + prices.efficiency * burden
+    np.testing.assert_allclose(asks, full * [1, 1.5, 1, 0], rtol=1e-12)
+
+
+def test_the_price_anticipates_the_cost_of_privacy() -> None:
+    model, _ = model_and_play(*["contribute"] * 4)
+    mechanism, market = model.setting.mechanism, model.setting.market
+    without, some = (mechanism.announce(market(np.full(4, leak))).price for leak in (0.0, 0.2))
+    assert some > without
