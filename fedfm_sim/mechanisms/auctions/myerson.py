@@ -187,7 +187,8 @@ def reserve_price(belief: Belief, value: float) -> float:
 
     The highest cost with a virtual cost of at most ``value``: ``value`` itself
     where a belief with a density holds all such costs for impossible, and 0
-    where a belief of finitely many values does. With one bidder it is the best take-it-or-leave-it offer.
+    where a belief of finitely many values does. With one bidder it is the best
+    take-it-or-leave-it offer.
 
     Examples
     --------
