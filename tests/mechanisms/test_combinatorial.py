@@ -126,6 +126,13 @@ def test_two_locals_against_a_global_bidder() -> None:
     assert core.cost == 5
 
 
+def test_several_coalitions_bind_at_once() -> None:
+    # Pairs of locals against a global bidder each: p0 + p1 <= 6 and p2 + p3 <= 8.
+    covers = [*np.eye(4), [1, 1, 0, 0], [0, 0, 1, 1]]
+    core = core_selecting([1, 1, 1, 1, 6, 8], covers)
+    assert core.payments == pytest.approx([3, 3, 4, 4, 0, 0])
+
+
 def test_core_payments_reward_asking_more_than_ones_cost() -> None:
     asks, covers = [4, 3, 10], [[1, 0], [0, 1], [1, 1]]
     assert core_selecting(asks, covers).payments[0] > 4.5

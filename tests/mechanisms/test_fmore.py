@@ -135,6 +135,21 @@ def test_more_rivals_make_bids_sharper() -> None:
     assert prices[-1] > 1 / 1.2
 
 
+def test_rivals_of_negative_surplus_do_not_compete() -> None:
+    # S(t) = 3/2 - t on [1, 2]: the score is the integral of its positive part, 1/8.
+    bid = equilibrium_bid(
+        1.0,
+        worth=lambda q: 2 * q,
+        cost=lambda q, t: t * q + 0.5,
+        types=UNIFORM,
+        bidders=2,
+        winners=1,
+        most_quality=1.0,
+    )
+    assert bid.score == pytest.approx(1 / 8, abs=1e-6)
+    assert bid.price == pytest.approx(2 - 1 / 8, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("cost_type", "bidders", "winners", "message"),
     [

@@ -83,6 +83,19 @@ def test_bidders_who_are_thought_richer_pay_more() -> None:
     assert result.payment == pytest.approx(1.2, abs=1e-9)
 
 
+def test_bids_above_all_that_was_thought_possible_pay_no_more_than_they_must() -> None:
+    # The second has virtual value 2; the first, thought to be below 1, wins with 2 or more.
+    rich = DiscreteBelief([2, 9], [0.5, 0.5])
+    result = myerson([3, 9], [UNIFORM, DiscreteBelief([1, 2], [0.5, 0.5])])
+    assert result.winner == 0
+    assert result.payment == pytest.approx(2, abs=1e-9)
+    assert myerson([3, 9], [UNIFORM, rich]).winner == 1
+    # Nor is a cost below the support a surprise: worth 1/4, costs in [1/2, 1].
+    dear = ContinuousBelief(stats.uniform(0.5, 0.5))
+    assert reserve_price(dear, 0.25) == 0.25
+    assert optimal_revenue(dear.mirrored(), 3, -0.25) == 0
+
+
 def test_ironing_by_hand() -> None:
     # Revenue at v = 3, 2, 1 is 1.5, 1.5, 1: slopes 3, 0, -2, and no need to iron.
     assert DiscreteBelief([1, 2, 3], [0.25, 0.25, 0.5]).ironed == pytest.approx([-2, 0, 3])

@@ -71,6 +71,12 @@ def test_ties_go_to_the_lower_index() -> None:
     assert result.winners == (0, 3)
 
 
+def test_of_equally_good_sets_the_one_of_least_work_is_taken() -> None:
+    # Each alone gains 2: 4 - 2 and 3 - 1.
+    result = vcg([2, 1], [2, 1], lambda units: np.minimum(np.minimum(3 * units, units + 2), 4))
+    assert (result.winners, result.welfare) == ((1,), 2)
+
+
 def test_who_asks_infinity_or_offers_nothing_does_not_win() -> None:
     result = vcg([np.inf, 0, 1], [5, 0, 5], WORTH)
     assert result.winners == (2,)

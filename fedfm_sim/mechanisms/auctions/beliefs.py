@@ -130,16 +130,13 @@ class ContinuousBelief:
         if self.virtual_value(low) >= level:
             return low
         if self.virtual_value(high) < level:
-            return np.inf
+            return max(high, level)  # above the support a value is its own virtual value
         found = brentq(lambda v: max(self.virtual_value(v), -1e300) - level, low, high, xtol=1e-14)
         return float(found)
 
     def expected_gain(self, level: float, bidders: int) -> float:
         """Return ``E[max(0, highest virtual value of n - level)]``, money."""
-        least = self.least_value(level)
-        if least == np.inf:
-            return 0.0
-        d = self.distribution
+        d, least = self.distribution, self.least_value(level)
         start = float(d.sf(-least) if self.negative else d.cdf(least)) ** bidders
         gain, _ = quad(
             lambda u: max(self.virtual_value(self._quantile(u ** (1 / bidders))) - level, 0.0),

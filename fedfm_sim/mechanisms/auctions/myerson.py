@@ -185,8 +185,10 @@ def myerson_procurement(
 def reserve_price(belief: Belief, value: float) -> float:
     """Return the highest ask that a buyer with this belief accepts, money.
 
-    The highest cost with a virtual cost of at most ``value``; 0 where there is
-    none. With one bidder it is the best take-it-or-leave-it offer.
+    The highest cost with a virtual cost of at most ``value``: ``value`` itself
+    where a belief with a density holds all such costs for impossible, and 0
+    where a belief of finitely many values does. With one bidder it is the best
+    take-it-or-leave-it offer.
 
     Examples
     --------
