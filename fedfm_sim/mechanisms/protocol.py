@@ -146,11 +146,14 @@ class Delivery:
         Over all n participants; given when ``uses_game`` is true.
     gram : (n, n) array or None
         Inner products of the updates; given when ``uses_gram`` is true.
+    seed : int
+        For a rule that samples; the same for all profiles asked about in a round.
     """
 
     units: Array
     game: CoalitionGame | None = None
     gram: Array | None = None
+    seed: int = 0
 
 
 class Mechanism(BaseModel):

@@ -70,6 +70,8 @@ class ContributionShare(Mechanism):
         Money per round; the default is about what ten full rounds of work cost.
     scheme : str
         A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
+    evaluations : int or None
+        Budget of different coalitions, for a sampled scheme; None for its own.
     """
 
     uses_game = True
@@ -83,6 +85,7 @@ class ContributionShare(Mechanism):
 
     budget: float = Field(default=10.0, ge=0)
     scheme: str = "shapley"
+    evaluations: int | None = Field(default=None, ge=1)
 
     @field_validator("scheme")
     @classmethod
@@ -104,5 +107,6 @@ class ContributionShare(Mechanism):
         game = delivery.game
         if game is None or game.players != len(allocation.selected):
             raise UserError("contribution-share needs the coalition game of all participants")
-        values = evaluate(game, self.scheme).values
+        rng = np.random.default_rng(delivery.seed)
+        values = evaluate(game, self.scheme, budget=self.evaluations, rng=rng).values
         return proportional_shares(self.budget, np.where(allocation.selected, values, 0.0))

@@ -68,9 +68,10 @@ class Participants(_Section):
 
 
 class ContributionSettings(_Section):
-    """Valuing the round's coalition game, at ``2**n`` evaluations a round."""
+    """Valuing the round's coalition game: ``2**n`` evaluations a round where exact."""
 
     schemes: tuple[str, ...] = ("shapley", "least-core")
+    budget: int = Field(default=200, ge=1, description="coalitions of a sampled scheme")
     every: int = Field(default=1, ge=0, description="rounds between valuations; 0 never")
     examples: int = Field(default=100, ge=1, description="validation examples per evaluation")
     measure: Literal["likelihood", "accuracy"] = "likelihood"

@@ -13,8 +13,8 @@ import pandas as pd
 from fedfm_sim.agents.participant import Beliefs, Participant, Terms
 from fedfm_sim.agents.server import Server
 from fedfm_sim.core.action import Action
-from fedfm_sim.mechanisms import evaluate
 from fedfm_sim.mechanisms.accounts import AccountBook
+from fedfm_sim.mechanisms.contribution import evaluate, is_sampled
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.play import Play
@@ -199,7 +199,15 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         due = settings.every and (self.round + 1) % settings.every == 0
         if not due:
             return dict.fromkeys(settings.schemes)
-        return {name: evaluate(play.game, method=name) for name in settings.schemes}
+        return {
+            name: evaluate(
+                play.game,
+                method=name,
+                budget=settings.budget if is_sampled(name) else None,
+                rng=self.setting.streams.generator(name, self.round),
+            )
+            for name in settings.schemes
+        }
 
     def _measure(self, play: Play) -> Measured:
         setting = self.setting

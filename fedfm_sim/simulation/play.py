@@ -117,6 +117,7 @@ class Play:
             delivered,
             self.game if mechanism.uses_game else None,
             self.gram if mechanism.uses_gram else None,
+            self.setting.streams.integer("payments", self.updates.number),
         )
 
     @cached_property

@@ -10,13 +10,12 @@ from scipy.optimize import linprog
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Values
+from fedfm_sim.mechanisms.contribution import evaluate
 from fedfm_sim.mechanisms.contribution.core import excesses, in_core, members, subset_sums
 from fedfm_sim.mechanisms.contribution.least_core import least_core
 from fedfm_sim.mechanisms.contribution.nucleolus import (
     nucleolus,
     prenucleolus,
-    prenucleolus_scheme,
-    scheme,
 )
 
 MAJORITY = np.array([0.0, 0, 0, 1, 0, 1, 1, 1])
@@ -246,9 +245,8 @@ def test_too_many_players_are_refused() -> None:
 
 def test_as_contribution_schemes() -> None:
     game = CoalitionGame.from_table(MAJORITY)
-    for name, run in (("nucleolus", scheme), ("prenucleolus", prenucleolus_scheme)):
-        result = run(game)
-        assert result.method == name
-        assert result.values == pytest.approx([1 / 3] * 3)
-        assert result.excess == pytest.approx(1 / 3)
-        assert result.evaluations == 8
+    for name, solve in (("nucleolus", nucleolus), ("prenucleolus", prenucleolus)):
+        found, solution = evaluate(game, name), solve(game)
+        assert found.values.tolist() == solution.allocation.tolist()
+        assert found.excess == solution.levels[0] == pytest.approx(1 / 3)
+        assert found.evaluations == 8

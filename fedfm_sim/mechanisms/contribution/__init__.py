@@ -1,33 +1,57 @@
 """Contribution evaluation: what each participant adds, from a coalition game.
 
-One file holds one scheme and one line of `SCHEMES` names it. A scheme is a
-function from a `CoalitionGame` to a `Contribution`; another package adds its
-own through the entry-point group ``fedfm_sim.contribution``.
+One file holds one scheme, a `Scheme` whose fields are its parameters, and one
+line of `SCHEMES` names it; another package adds its own through the
+entry-point group ``fedfm_sim.contribution``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+from pydantic import ValidationError
+
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.mechanisms.contribution.result import Contribution
+from fedfm_sim.mechanisms.contribution.scheme import SampledScheme, Scheme
 
-Scheme = Callable[[CoalitionGame], Contribution]
+_HERE = "fedfm_sim.mechanisms.contribution"
 
 #: The contribution schemes by name.
-SCHEMES: Registry[Scheme] = Registry(
+SCHEMES: Registry[type[Scheme]] = Registry(
     "contribution scheme",
     "fedfm_sim.contribution",
     {
-        "shapley": "fedfm_sim.mechanisms.contribution.shapley:scheme",
-        "leave-one-out": "fedfm_sim.mechanisms.contribution.leave_one_out:scheme",
-        "least-core": "fedfm_sim.mechanisms.contribution.least_core:scheme",
+        "banzhaf": f"{_HERE}.banzhaf:Banzhaf",
+        "banzhaf-sampled": f"{_HERE}.banzhaf:SampledBanzhaf",
+        "beta": f"{_HERE}.beta:BetaShapley",
+        "gtg": f"{_HERE}.guided_truncation:GuidedTruncation",
+        "individual": f"{_HERE}.individual:Individual",
+        "kernel-shap": f"{_HERE}.kernel_shap:KernelShap",
+        "least-core": f"{_HERE}.least_core:LeastCoreScheme",
+        "least-core-sampled": f"{_HERE}.monte_carlo_least_core:SampledLeastCore",
+        "leave-one-out": f"{_HERE}.leave_one_out:LeaveOneOut",
+        "nucleolus": f"{_HERE}.nucleolus:NucleolusScheme",
+        "permutation": f"{_HERE}.permutation:Permutation",
+        "prenucleolus": f"{_HERE}.nucleolus:PrenucleolusScheme",
+        "shapley": f"{_HERE}.shapley:Shapley",
+        "stratified": f"{_HERE}.stratified:Stratified",
+        "truncated": f"{_HERE}.truncated:TruncatedMonteCarlo",
     },
 )
 
 
-def evaluate(game: CoalitionGame, method: str = "shapley") -> Contribution:
+def evaluate(
+    game: CoalitionGame,
+    method: str = "shapley",
+    *,
+    budget: int | None = None,
+    rng: np.random.Generator | None = None,
+    **options: Any,
+) -> Contribution:
     """Return what each player of ``game`` contributes.
 
     Parameters
@@ -35,17 +59,25 @@ def evaluate(game: CoalitionGame, method: str = "shapley") -> Contribution:
     game : CoalitionGame
         The game of ``n`` players, in any unit.
     method : str
-        A name in `SCHEMES`: "shapley", "leave-one-out" or "least-core".
+        A name in `SCHEMES`.
+    budget : int, optional
+        Most different coalitions that a sampled scheme may value.
+    rng : Generator, optional
+        Needed by sampled schemes; exact ones take no notice of it.
+    **options
+        The scheme's other parameters, such as ``tolerance=0.05`` of "gtg".
 
     Returns
     -------
     Contribution
-        With ``values`` of shape (n,), in the game's unit.
+        With ``values`` of shape (n,), in the game's unit, and standard errors
+        where they are sampled.
 
     Raises
     ------
     UserError
-        When the method is unknown, or the game too large for it.
+        When the method or an option is unknown, the game is too large or the
+        budget too small for it, or a budget is given to an exact scheme.
 
     Examples
     --------
@@ -53,7 +85,27 @@ def evaluate(game: CoalitionGame, method: str = "shapley") -> Contribution:
     >>> evaluate(glove, "shapley").values.round(3).tolist()
     [0.667, 0.167, 0.167]
     """
-    return SCHEMES[method](game)
+    kind = SCHEMES[method]
+    if budget is not None:
+        if not issubclass(kind, SampledScheme):
+            raise UserError(f"'{method}' is exact and takes no budget; sampled are: {_sampled()}")
+        options["budget"] = budget
+    try:
+        scheme = kind.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"contribution scheme '{method}': {key}: {first['msg']}") from error
+    return scheme.evaluate(game, rng)
 
 
-__all__ = ["SCHEMES", "Contribution", "Scheme", "evaluate"]
+def is_sampled(method: str) -> bool:
+    """Return whether a scheme samples coalitions, and so takes a budget."""
+    return issubclass(SCHEMES[method], SampledScheme)
+
+
+def _sampled() -> str:
+    return ", ".join(name for name in SCHEMES if is_sampled(name))
+
+
+__all__ = ["SCHEMES", "Contribution", "SampledScheme", "Scheme", "evaluate", "is_sampled"]

@@ -22,6 +22,12 @@ from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.mechanisms.contribution.core import members, subset_sums
 from fedfm_sim.mechanisms.contribution.least_norm import least_norm
 from fedfm_sim.mechanisms.contribution.result import Contribution
+from fedfm_sim.mechanisms.contribution.scheme import (
+    EFFICIENCY,
+    NULL_PLAYER,
+    SYMMETRY,
+    Scheme,
+)
 
 #: A coalition counts as violated beyond this share of the game's largest value.
 TOLERANCE = 1e-10
@@ -257,7 +263,24 @@ def _most_violated(excesses: Values, level: float, rows: Masks, n: int) -> Masks
     return violated
 
 
-def scheme(game: CoalitionGame) -> Contribution:
-    """Return the egalitarian least core as a `Contribution`: its most equal allocation."""
-    solution = least_core(game)
-    return Contribution("least-core", solution.allocation, 1 << game.players, solution.excess)
+class LeastCoreScheme(Scheme):
+    """The egalitarian least core: the most equal allocation in it; see `least_core`.
+
+    A null player gets 0 in all of the least core: what it has, or owes, could be
+    shared out among the others, which would lower every coalition's excess.
+
+    Attributes
+    ----------
+    subsidy : bool
+        Whether the excess is bounded below by 0.
+    """
+
+    axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER)
+    source = "Maschler, Peleg and Shapley 1979; Yan and Procaccia, AAAI 2021"
+
+    subsidy: bool = False
+
+    def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
+        """Return the exact allocation."""
+        solution = least_core(game, subsidy=self.subsidy)
+        return Contribution("least-core", solution.allocation, 1 << game.players, solution.excess)

@@ -6,6 +6,7 @@ import numpy as np
 
 from fedfm_sim.core.game import CoalitionGame, Values
 from fedfm_sim.mechanisms.contribution.result import Contribution
+from fedfm_sim.mechanisms.contribution.scheme import ADDITIVITY, NULL_PLAYER, SYMMETRY, Scheme
 
 
 def leave_one_out_values(game: CoalitionGame) -> Values:
@@ -32,6 +33,12 @@ def leave_one_out_values(game: CoalitionGame) -> Values:
     return marginal
 
 
-def scheme(game: CoalitionGame) -> Contribution:
-    """Return leave-one-out as a `Contribution`; see `leave_one_out_values`."""
-    return Contribution("leave-one-out", leave_one_out_values(game), game.players + 1)
+class LeaveOneOut(Scheme):
+    """Leave-one-out; see `leave_one_out_values`."""
+
+    axioms = (SYMMETRY, NULL_PLAYER, ADDITIVITY)
+    source = "Cook, Technometrics 19(1), 1977"
+
+    def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
+        """Return the last marginal contributions."""
+        return Contribution("leave-one-out", leave_one_out_values(game), game.players + 1)

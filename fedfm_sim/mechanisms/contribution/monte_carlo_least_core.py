@@ -23,6 +23,8 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.mechanisms.contribution.core import members
 from fedfm_sim.mechanisms.contribution.least_core import solve
+from fedfm_sim.mechanisms.contribution.result import Contribution
+from fedfm_sim.mechanisms.contribution.scheme import EFFICIENCY, Meter, SampledScheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,3 +222,19 @@ def _check(players: int, failure: float) -> None:
         raise UserError(f"a game has at least one player, got {players}")
     if not 0 < failure < 1:
         raise UserError(f"the probability of failure must lie between 0 and 1, got {failure}")
+
+
+class SampledLeastCore(SampledScheme):
+    """The least core of sampled coalitions; see `monte_carlo_least_core`."""
+
+    axioms = (EFFICIENCY,)
+    source = "Yan and Procaccia, AAAI 2021"
+
+    def sample(self, game: CoalitionGame, meter: Meter, rng: np.random.Generator) -> Contribution:
+        """Return the egalitarian least core of as many coalitions as the budget has left."""
+        n = game.players
+        meter.ends(least=n + 3)
+        solution = monte_carlo_least_core(game, self.budget - n - 2, rng)
+        return Contribution(
+            "least-core-sampled", solution.allocation, solution.evaluations, solution.excess
+        )

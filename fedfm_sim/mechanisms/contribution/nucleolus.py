@@ -24,6 +24,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.mechanisms.contribution.core import RELATIVE_TOLERANCE, members, subset_sums
 from fedfm_sim.mechanisms.contribution.result import Contribution
+from fedfm_sim.mechanisms.contribution.scheme import EFFICIENCY, NULL_PLAYER, SYMMETRY, Scheme
 
 #: A coalition counts as violated beyond this share of the game's largest value.
 TOLERANCE = 1e-10
@@ -287,14 +288,26 @@ class _Programme:
         return np.array(self.model.getSolution().row_dual)
 
 
-def scheme(game: CoalitionGame) -> Contribution:
-    """Return the nucleolus as a `Contribution`; see `nucleolus`."""
-    return _contribution("nucleolus", game, nucleolus(game))
+class NucleolusScheme(Scheme):
+    """The nucleolus; see `nucleolus`."""
+
+    axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER)
+    source = "Schmeidler, SIAM Journal on Applied Mathematics 1969"
+
+    def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
+        """Return the exact nucleolus; `UserError` where there is no imputation."""
+        return _contribution("nucleolus", game, nucleolus(game))
 
 
-def prenucleolus_scheme(game: CoalitionGame) -> Contribution:
-    """Return the prenucleolus as a `Contribution`; see `prenucleolus`."""
-    return _contribution("prenucleolus", game, prenucleolus(game))
+class PrenucleolusScheme(Scheme):
+    """The prenucleolus; see `prenucleolus`."""
+
+    axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER)
+    source = "Sobolev 1975; Schmeidler, SIAM Journal on Applied Mathematics 1969"
+
+    def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
+        """Return the exact prenucleolus."""
+        return _contribution("prenucleolus", game, prenucleolus(game))
 
 
 def _contribution(method: str, game: CoalitionGame, solution: Nucleolus) -> Contribution:

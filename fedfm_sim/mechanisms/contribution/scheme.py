@@ -1,0 +1,123 @@
+"""What a contribution scheme is, and how sampled ones keep to a budget."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.game import CoalitionGame, Masks, Values
+from fedfm_sim.mechanisms.contribution.result import Contribution
+
+#: The axioms of Shapley 1953, as schemes name those that they satisfy.
+EFFICIENCY, SYMMETRY, NULL_PLAYER, ADDITIVITY = (
+    "efficiency",
+    "symmetry",
+    "null player",
+    "additivity",
+)
+
+
+class Scheme(BaseModel):
+    """Base of all schemes; its fields are its parameters.
+
+    A subclass is one file and one line in `fedfm_sim.mechanisms.contribution.SCHEMES`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    #: The axioms that hold of what is returned; for a sampled scheme, in any
+    #: one sample and not in expectation alone.
+    axioms: ClassVar[tuple[str, ...]]
+    #: Where it was published.
+    source: ClassVar[str]
+
+    def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
+        """Return what each player of the game contributes."""
+        raise NotImplementedError
+
+
+class SampledScheme(Scheme):
+    """Base of the schemes that sample coalitions, and value no more than a budget.
+
+    Attributes
+    ----------
+    budget : int
+        Most different coalitions that may be valued, the empty and the grand
+        one included; those in the game's cache count too, so that the result
+        does not depend on what was asked before.
+    """
+
+    budget: int = Field(default=1000, ge=1)
+
+    def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
+        """Return the estimate; `UserError` without a generator or a large enough budget."""
+        if rng is None:
+            raise UserError(f"{type(self).__name__} samples: give it rng, a numpy Generator")
+        return self.sample(game, Meter(game, self.budget), rng)
+
+    def sample(self, game: CoalitionGame, meter: Meter, rng: np.random.Generator) -> Contribution:
+        """Return the estimate from coalitions valued through the meter."""
+        raise NotImplementedError
+
+
+class Spent(Exception):
+    """A coalition was asked for that the budget does not cover."""
+
+
+class Meter:
+    """The values of a game, up to a budget of different coalitions.
+
+    Attributes
+    ----------
+    spent : int
+        Different coalitions valued so far.
+    """
+
+    def __init__(self, game: CoalitionGame, budget: int) -> None:
+        self._game, self.budget = game, budget
+        self._known: dict[int, float] = {}
+
+    @property
+    def spent(self) -> int:
+        """How many different coalitions have been valued."""
+        return len(self._known)
+
+    def values(self, masks: Masks) -> Values:
+        """Return the values of flat ``masks``; raise `Spent`, valuing none, if too many are new."""
+        new = [mask for mask in dict.fromkeys(masks.tolist()) if mask not in self._known]
+        if len(new) > self.budget - self.spent:
+            raise Spent
+        if new:
+            values = self._game.values(np.array(new, dtype=np.int64))
+            self._known.update(zip(new, values.tolist(), strict=True))
+        return np.array([self._known[mask] for mask in masks.tolist()])
+
+    def value(self, mask: int) -> float:
+        """Return the value of one coalition."""
+        return float(self.values(np.array([mask], dtype=np.int64))[0])
+
+    def ends(self, least: int) -> tuple[float, float]:
+        """Return ``v(empty)`` and ``v(N)``.
+
+        Raises
+        ------
+        UserError
+            When the budget is below ``least``, what the scheme needs at all.
+        """
+        if self.budget < least:
+            raise UserError(
+                f"a budget of {self.budget} coalitions is too small for "
+                f"{self._game.players} players; expected at least {least}"
+            )
+        return self.value(0), self.value(self._game.grand)
+
+
+def standard_error(samples: Values) -> Values:
+    """Return the standard error of the mean over the rows of (m, n) samples."""
+    if len(samples) < 2:
+        return np.full(samples.shape[1], np.nan)
+    errors: Values = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+    return errors
