@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fedfm_sim.core.errors import UserError
 
@@ -18,6 +21,9 @@ MAX_TABLE_PLAYERS = 24
 
 #: A coalition is the bits of one int64.
 MAX_PLAYERS = 62
+
+#: Keys of a saved game's metadata.
+_PLAYERS, _FINGERPRINT = "players", "fingerprint"
 
 
 class _DenseStore:
@@ -33,11 +39,15 @@ class _DenseStore:
 
     def put(self, masks: Masks, values: Values) -> None:
         self.values[masks] = values
+        self.count += int(np.count_nonzero(~self.known[masks]))
         self.known[masks] = True
-        self.count += masks.size
 
     def get(self, masks: Masks) -> Values:
         return self.values[masks]
+
+    def items(self) -> tuple[Masks, Values]:
+        masks = np.flatnonzero(self.known)
+        return masks, self.values[masks]
 
 
 class _SparseStore:
@@ -61,6 +71,10 @@ class _SparseStore:
     def get(self, masks: Masks) -> Values:
         flat = [self.values[mask] for mask in masks.ravel().tolist()]
         return np.array(flat, dtype=np.float64).reshape(masks.shape)
+
+    def items(self) -> tuple[Masks, Values]:
+        masks = np.array(sorted(self.values), dtype=np.int64)
+        return masks, self.get(masks)
 
 
 @dataclass
@@ -114,6 +128,20 @@ class CoalitionGame:
         if not np.isfinite(values).all():
             raise UserError("a game table holds finite values only; it has NaN or Inf")
         return cls(players, values.__getitem__)
+
+    @classmethod
+    def from_function(
+        cls, players: int, function: Callable[[frozenset[int]], float]
+    ) -> CoalitionGame:
+        """Make a game from a function of the set of members, called once per coalition."""
+
+        def values(masks: Masks) -> list[float]:
+            return [
+                function(frozenset(i for i in range(players) if mask >> i & 1))
+                for mask in masks.tolist()
+            ]
+
+        return cls(players, values)
 
     @classmethod
     def from_dict(cls, players: int, values: Mapping[Iterable[int], float]) -> CoalitionGame:
@@ -202,6 +230,47 @@ class CoalitionGame:
         table = store.values.view()
         table.flags.writeable = False
         return table
+
+    def save(self, path: str | Path, fingerprint: str = "") -> None:
+        """Write the values computed so far to a Parquet file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+        fingerprint : str
+            What the values depend on (data, model, seed), so that `restore`
+            can refuse those of another game.
+        """
+        masks, values = self._store.items()
+        table = pa.table({"coalition": masks, "value": values})
+        metadata = {_PLAYERS: str(self.players), _FINGERPRINT: fingerprint}
+        part = Path(f"{path}.part")
+        pq.write_table(table.replace_schema_metadata(metadata), part)
+        part.replace(path)
+
+    def restore(self, path: str | Path, fingerprint: str = "") -> int:
+        """Take over the values that `save` wrote, and return how many there were.
+
+        Raises
+        ------
+        UserError
+            When the file is missing, damaged, or of another game.
+        """
+        try:
+            table = pq.read_table(path)
+            masks = table["coalition"].to_numpy().astype(np.int64)
+            values = table["value"].to_numpy().astype(np.float64)
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: no coalition values can be read ({reason})") from error
+        given = {key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()}
+        if given.get(_PLAYERS) != str(self.players) or given.get(_FINGERPRINT) != fingerprint:
+            raise UserError(f"{path}: the values are of another game")
+        inside = (masks >= 0) & (masks <= self.grand)
+        if not (inside & np.isfinite(values)).all() or np.unique(masks).size != masks.size:
+            raise UserError(f"{path}: a value is not finite, or a coalition is not of the game")
+        self._store.put(masks, values)
+        return int(masks.size)
 
 
 def _mask(coalition: Iterable[int], players: int) -> int:

@@ -1,8 +1,11 @@
 """Coalition games: bitmask order, caching, and input that is wrong."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +131,60 @@ def test_bad_characteristic_functions_are_refused(result: float | list[float]) -
     with pytest.raises(UserError, match="one finite value per coalition"):
         game.values([1])
     assert game.evaluations == 0
+
+
+def test_a_function_of_sets_is_called_once_per_coalition() -> None:
+    asked: list[frozenset[int]] = []
+
+    def worth(members: frozenset[int]) -> float:
+        asked.append(members)
+        return float(sum(members))
+
+    game = CoalitionGame.from_function(4, worth)
+    assert game.value(1, 3) == 4
+    assert game.value(3, 1) == 4
+    assert asked == [frozenset({1, 3})]
+
+
+@pytest.mark.parametrize("players", [3, 40])
+def test_saved_values_are_not_computed_again(players: int, tmp_path: Path) -> None:
+    path = tmp_path / "game.parquet"
+    first = CoalitionGame(players, lambda masks: np.sqrt(masks))
+    masks = np.array([0, 5, 3, (1 << players) - 1])
+    expected = first.values(masks)
+    first.save(path, "digits, seed 1")
+
+    def never(masks: object) -> Values:
+        raise AssertionError(masks)
+
+    second = CoalitionGame(players, never)
+    assert second.restore(path, "digits, seed 1") == 4
+    assert second.values(masks).tolist() == expected.tolist()
+    assert second.evaluations == 4
+    assert second.restore(path, "digits, seed 1") == 4
+    assert second.evaluations == 4
+    assert [file.name for file in tmp_path.iterdir()] == ["game.parquet"]
+
+
+def test_values_of_another_game_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "game.parquet"
+    game = CoalitionGame.from_table([0.0, 1, 2, 3])
+    game.table()
+    game.save(path, "a")
+    for other, fingerprint in ((game, "b"), (CoalitionGame.from_table(np.zeros(8)), "a")):
+        with pytest.raises(UserError, match="of another game"):
+            other.restore(path, fingerprint)
+    with pytest.raises(UserError, match="no coalition values can be read"):
+        game.restore(tmp_path / "missing.parquet")
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(UserError, match="no coalition values can be read"):
+        game.restore(path, "a")
+
+
+def test_hostile_values_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "game.parquet"
+    for masks, values in (([0, 9], [0.0, 1.0]), ([0, 1], [0.0, np.nan]), ([1, 1], [0.0, 1.0])):
+        table = pa.table({"coalition": masks, "value": values})
+        pq.write_table(table.replace_schema_metadata({"players": "2", "fingerprint": ""}), path)
+        with pytest.raises(UserError, match="not finite, or a coalition is not of the game"):
+            CoalitionGame.from_table(np.zeros(4)).restore(path)
