@@ -57,8 +57,20 @@ from fedfm_sim.mechanisms.auctions.strongly_budget_balanced import (
 from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
 from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
 from fedfm_sim.mechanisms.audit import Sanctions, deterrence_rate, draw_audits, expected_fine
+from fedfm_sim.mechanisms.contest import Contest, ContestEquilibrium, best_prize, contest
 from fedfm_sim.mechanisms.contribution import SCHEMES, Contribution, evaluate
+from fedfm_sim.mechanisms.contribution.core import excesses, in_core, is_convex, is_superadditive
+from fedfm_sim.mechanisms.contribution.cosine_gradient import CosineGradient, cosine_gradient
+from fedfm_sim.mechanisms.contribution.interaction import AccuracyModel, accuracy_model
 from fedfm_sim.mechanisms.contribution.least_core import LeastCore, least_core
+from fedfm_sim.mechanisms.contribution.loss import contribution_loss, rank_correlation
+from fedfm_sim.mechanisms.contribution.monte_carlo_least_core import (
+    MonteCarloLeastCore,
+    monte_carlo_least_core,
+)
+from fedfm_sim.mechanisms.contribution.nucleolus import Nucleolus, nucleolus, prenucleolus
+from fedfm_sim.mechanisms.contribution.reconstruction import contribution_index, multi_round
+from fedfm_sim.mechanisms.contribution.shapley import shapley_values, weighted_voting_shapley
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
@@ -76,6 +88,13 @@ from fedfm_sim.mechanisms.stackelberg import (
     best_response,
     posted_price,
     saturating_valuation,
+)
+from fedfm_sim.mechanisms.textbook import TEXTBOOK_GAMES, TextbookGame
+from fedfm_sim.mechanisms.yardstick import (
+    Yardstick,
+    YardstickTerms,
+    yardstick_rewards,
+    yardstick_terms,
 )
 
 #: The payment mechanisms by name.
@@ -99,6 +118,8 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
         "combinatorial": "fedfm_sim.mechanisms.auctions.combinatorial:CombinatorialAuction",
         "core-selecting": "fedfm_sim.mechanisms.auctions.core_selecting:CoreSelectingAuction",
         "myerson": "fedfm_sim.mechanisms.auctions.myerson:MyersonAuction",
+        "contest": "fedfm_sim.mechanisms.contest:Contest",
+        "yardstick": "fedfm_sim.mechanisms.yardstick:Yardstick",
         "contribution-share": "fedfm_sim.mechanisms.sharing:ContributionShare",
     },
 )
@@ -106,7 +127,9 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
 __all__ = [
     "MECHANISMS",
     "SCHEMES",
+    "TEXTBOOK_GAMES",
     "AccountBook",
+    "AccuracyModel",
     "Allocation",
     "Announcement",
     "AuctionResult",
@@ -115,10 +138,13 @@ __all__ = [
     "BundleResult",
     "CoalitionGame",
     "CombinatorialAuction",
+    "Contest",
+    "ContestEquilibrium",
     "ContinuousBelief",
     "Contribution",
     "ContributionShare",
     "CoreSelectingAuction",
+    "CosineGradient",
     "Delivery",
     "DiscreteBelief",
     "DoubleAuctionResult",
@@ -131,7 +157,9 @@ __all__ = [
     "Market",
     "McAfeeAuction",
     "Mechanism",
+    "MonteCarloLeastCore",
     "MyersonAuction",
+    "Nucleolus",
     "Offers",
     "Opinion",
     "OptimalAuctionResult",
@@ -145,36 +173,58 @@ __all__ = [
     "ScoringResult",
     "SecondPriceAuction",
     "StronglyBudgetBalancedAuction",
+    "TextbookGame",
     "UniformPriceResult",
     "VCGAuction",
     "VCGDoubleAuction",
     "VCGResult",
+    "Yardstick",
+    "YardstickTerms",
+    "accuracy_model",
+    "best_prize",
     "best_response",
     "budget_feasible",
     "combinatorial",
     "consensus",
+    "contest",
+    "contribution_index",
+    "contribution_loss",
     "core_selecting",
+    "cosine_gradient",
     "deterrence_rate",
     "draw_audits",
     "equilibrium_bid",
     "evaluate",
+    "excesses",
     "expected_fine",
     "fmore",
     "forward",
+    "in_core",
+    "is_convex",
+    "is_superadditive",
     "least_core",
     "lowest_price",
     "mcafee",
+    "monte_carlo_least_core",
+    "multi_round",
     "myerson",
     "myerson_procurement",
+    "nucleolus",
     "opinion",
     "optimal_revenue",
     "posted_price",
+    "prenucleolus",
     "proportional_shares",
+    "rank_correlation",
     "reputation_auction",
     "reserve_price",
     "saturating_valuation",
     "second_price",
+    "shapley_values",
     "strongly_budget_balanced",
     "vcg",
     "vcg_double",
+    "weighted_voting_shapley",
+    "yardstick_rewards",
+    "yardstick_terms",
 ]

@@ -26,9 +26,11 @@ from fedfm_sim.mechanisms import (
 FIELDS: dict[str, dict[str, Any]] = {
     "posted-price": {},
     "reputation-auction": {"budget": 50.0, "threshold": 0.3},
+    "contest": {"prize": 50.0},
     "contribution-share": {"budget": 50.0},
     "lowest-price": {"winners": 2},
     "second-price": {"winners": 2},
+    "yardstick": {},
     "vcg": {},
     "budget-feasible": {"budget": 50.0},
     "fmore": {"winners": 2},
@@ -96,7 +98,8 @@ def violation(name: str, promise: str, seed: int) -> float:
     if promise == "truthful":
         return game.utility(lied) - game.utility(cost)
     if promise == "within_budget":
-        limit = FIELDS[name].get("budget", allocation.collected)
+        given = FIELDS[name]
+        limit = given.get("budget", given.get("prize", allocation.collected))
         return float(pay.sum() - limit)
     lower = game.play(game.asking(min(lied, cost)))[0]
     return float(allocation.selected[game.bidder] and not lower.selected[game.bidder])
