@@ -58,6 +58,12 @@ from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
 from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
 from fedfm_sim.mechanisms.audit import Sanctions, deterrence_rate, draw_audits, expected_fine
 from fedfm_sim.mechanisms.contest import Contest, ContestEquilibrium, best_prize, contest
+from fedfm_sim.mechanisms.contracts import (
+    ContractMenu,
+    ContractMenuMechanism,
+    contract_menu,
+    full_menu,
+)
 from fedfm_sim.mechanisms.contribution import SCHEMES, Contribution, evaluate
 from fedfm_sim.mechanisms.contribution.core import excesses, in_core, is_convex, is_superadditive
 from fedfm_sim.mechanisms.contribution.cosine_gradient import CosineGradient, cosine_gradient
@@ -120,6 +126,7 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
         "myerson": "fedfm_sim.mechanisms.auctions.myerson:MyersonAuction",
         "contest": "fedfm_sim.mechanisms.contest:Contest",
         "yardstick": "fedfm_sim.mechanisms.yardstick:Yardstick",
+        "contract-menu": "fedfm_sim.mechanisms.contracts:ContractMenuMechanism",
         "contribution-share": "fedfm_sim.mechanisms.sharing:ContributionShare",
     },
 )
@@ -141,6 +148,8 @@ __all__ = [
     "Contest",
     "ContestEquilibrium",
     "ContinuousBelief",
+    "ContractMenu",
+    "ContractMenuMechanism",
     "Contribution",
     "ContributionShare",
     "CoreSelectingAuction",
@@ -187,6 +196,7 @@ __all__ = [
     "combinatorial",
     "consensus",
     "contest",
+    "contract_menu",
     "contribution_index",
     "contribution_loss",
     "core_selecting",
@@ -199,6 +209,7 @@ __all__ = [
     "expected_fine",
     "fmore",
     "forward",
+    "full_menu",
     "in_core",
     "is_convex",
     "is_superadditive",

@@ -36,9 +36,7 @@ def test_equilibria_by_the_closed_form_of_yang_et_al_2012(
 
 
 def test_the_leaders_prize_of_yang_et_al_2012() -> None:
-    found = best_prize(
-        [1, 1.5, 2], lambda x: 10 * float(np.log1p(np.log1p(x).sum())), most=100.0
-    )
+    found = best_prize([1, 1.5, 2], lambda x: 10 * float(np.log1p(np.log1p(x).sum())), most=100.0)
     assert found.prize == pytest.approx(4.507967, abs=1e-5)
     assert found.leader_utility == pytest.approx(4.496377, abs=1e-6)
 

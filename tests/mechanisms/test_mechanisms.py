@@ -27,6 +27,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "posted-price": {},
     "reputation-auction": {"budget": 50.0, "threshold": 0.3},
     "contest": {"prize": 50.0},
+    "contract-menu": {},
     "contribution-share": {"budget": 50.0},
     "lowest-price": {"winners": 2},
     "second-price": {"winners": 2},
