@@ -56,7 +56,14 @@ from fedfm_sim.mechanisms.auctions.strongly_budget_balanced import (
 )
 from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
 from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
-from fedfm_sim.mechanisms.audit import Sanctions, deterrence_rate, draw_audits, expected_fine
+from fedfm_sim.mechanisms.audit import (
+    Sanctions,
+    deterrence_rate,
+    deterring_fine,
+    draw_audits,
+    exclusion_deters,
+    expected_fine,
+)
 from fedfm_sim.mechanisms.contest import Contest, ContestEquilibrium, best_prize, contest
 from fedfm_sim.mechanisms.contracts import (
     ContractMenu,
@@ -77,6 +84,15 @@ from fedfm_sim.mechanisms.contribution.monte_carlo_least_core import (
 from fedfm_sim.mechanisms.contribution.nucleolus import Nucleolus, nucleolus, prenucleolus
 from fedfm_sim.mechanisms.contribution.reconstruction import contribution_index, multi_round
 from fedfm_sim.mechanisms.contribution.shapley import shapley_values, weighted_voting_shapley
+from fedfm_sim.mechanisms.fli import FairInstalments, Queues, instalments
+from fedfm_sim.mechanisms.leader import (
+    LeaderSolution,
+    best_responses,
+    cheapest_delay,
+    delay_response,
+    privacy_response,
+    solve_leader,
+)
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
@@ -86,8 +102,9 @@ from fedfm_sim.mechanisms.protocol import (
     Offers,
     Properties,
 )
-from fedfm_sim.mechanisms.reputation import Opinion, Reputation, consensus, opinion
-from fedfm_sim.mechanisms.sharing import ContributionShare, proportional_shares
+from fedfm_sim.mechanisms.reputation import Opinion, Reputation, beta_reputation, consensus, opinion
+from fedfm_sim.mechanisms.revenue import RevenueSharing
+from fedfm_sim.mechanisms.sharing import ContributionShare, ProportionalShare, proportional_shares
 from fedfm_sim.mechanisms.stackelberg import (
     PostedPrice,
     PostedPriceEquilibrium,
@@ -127,6 +144,9 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
         "contest": "fedfm_sim.mechanisms.contest:Contest",
         "yardstick": "fedfm_sim.mechanisms.yardstick:Yardstick",
         "contract-menu": "fedfm_sim.mechanisms.contracts:ContractMenuMechanism",
+        "fli": "fedfm_sim.mechanisms.fli:FairInstalments",
+        "revenue-sharing": "fedfm_sim.mechanisms.revenue:RevenueSharing",
+        "proportional": "fedfm_sim.mechanisms.sharing:ProportionalShare",
         "contribution-share": "fedfm_sim.mechanisms.sharing:ContributionShare",
     },
 )
@@ -159,8 +179,10 @@ __all__ = [
     "DoubleAuctionResult",
     "EquilibriumBid",
     "FMoreAuction",
+    "FairInstalments",
     "ForwardAuction",
     "ForwardResult",
+    "LeaderSolution",
     "LeastCore",
     "LowestPriceAuction",
     "Market",
@@ -175,8 +197,11 @@ __all__ = [
     "PostedPrice",
     "PostedPriceEquilibrium",
     "Properties",
+    "ProportionalShare",
+    "Queues",
     "Reputation",
     "ReputationAuction",
+    "RevenueSharing",
     "ReverseResult",
     "Sanctions",
     "ScoringResult",
@@ -192,7 +217,10 @@ __all__ = [
     "accuracy_model",
     "best_prize",
     "best_response",
+    "best_responses",
+    "beta_reputation",
     "budget_feasible",
+    "cheapest_delay",
     "combinatorial",
     "consensus",
     "contest",
@@ -201,16 +229,20 @@ __all__ = [
     "contribution_loss",
     "core_selecting",
     "cosine_gradient",
+    "delay_response",
     "deterrence_rate",
+    "deterring_fine",
     "draw_audits",
     "equilibrium_bid",
     "evaluate",
     "excesses",
+    "exclusion_deters",
     "expected_fine",
     "fmore",
     "forward",
     "full_menu",
     "in_core",
+    "instalments",
     "is_convex",
     "is_superadditive",
     "least_core",
@@ -225,6 +257,7 @@ __all__ = [
     "optimal_revenue",
     "posted_price",
     "prenucleolus",
+    "privacy_response",
     "proportional_shares",
     "rank_correlation",
     "reputation_auction",
@@ -232,6 +265,7 @@ __all__ = [
     "saturating_valuation",
     "second_price",
     "shapley_values",
+    "solve_leader",
     "strongly_budget_balanced",
     "vcg",
     "vcg_double",

@@ -4,6 +4,10 @@ References
 ----------
 .. [1] G. S. Becker, "Crime and punishment: an economic approach", Journal of
    Political Economy 76(2), 1968, pp. 169-217.
+.. [2] C. Shapiro and J. Stiglitz, "Equilibrium unemployment as a worker discipline
+   device", American Economic Review 74(3), 1984, pp. 433-444.
+.. [3] G. Mailath and L. Samuelson, "Repeated Games and Reputations", Oxford
+   University Press, 2006, chapter 2.
 """
 
 from __future__ import annotations
@@ -181,6 +185,95 @@ def deterrence_rate(
         return 0.0
     loss = (detection - false_alarm) * fine + (detection * gain if confiscate else 0.0)
     return gain / loss if loss >= gain else inf
+
+
+def deterring_fine(
+    gain: float, audit_rate: float, detection: float, *, false_alarm: float = 0.0
+) -> float:
+    """Return the least fine at which cheating does not pay, money.
+
+    The other side of `deterrence_rate`, with confiscation: ``g (1 - p d) <= p (d - f) F``,
+    so ``F >= g (1 - p d) / (p (d - f))``. A deposit of that size secures it.
+
+    Parameters
+    ----------
+    gain : float
+        Money that undetected cheating earns over honesty.
+    audit_rate, detection, false_alarm : float
+        As for `deterrence_rate`.
+
+    Returns
+    -------
+    float
+        0 when there is nothing to gain; infinity when audits never tell cheaters
+        from the honest.
+
+    Raises
+    ------
+    UserError
+        When a probability is outside [0, 1] or the gain is not a number.
+    """
+    _probability("audit rate", audit_rate)
+    _check(0.0, detection, false_alarm)
+    if not isfinite(gain):
+        raise UserError(f"the gain must be finite, got {gain}")
+    kept = gain * (1 - audit_rate * detection)
+    if kept <= 0:
+        return 0.0
+    power = audit_rate * (detection - false_alarm)
+    return kept / power if power > 0 else inf
+
+
+def exclusion_deters(
+    gain: float,
+    honest_profit: float,
+    audit_rate: float,
+    detection: float,
+    discount: float,
+    *,
+    fine: float = 0.0,
+    strikes: int = 1,
+) -> bool:
+    """Return whether losing one's place keeps a cheater honest in the long run [2]_ [3]_.
+
+    Rounds repeat without end, and a later one counts ``discount`` as much as
+    the one before. A round of cheating earns ``honest_profit + gain`` where it is
+    not convicted; where it is, with probability ``q = p d``, both are lost and the
+    fine is due, and after ``strikes`` convictions the cheater is out for good.
+    With V the value of the best plan with some strikes left and V' with one less,
+    ``V = max(h / (1 - D), ((1 - q)(h + g) - q F + D q V') / (1 - D (1 - q)))``.
+
+    Parameters
+    ----------
+    gain : float
+        Money per round that undetected cheating earns over honesty.
+    honest_profit : float
+        Money per round that an honest participant keeps, at least 0.
+    audit_rate, detection : float
+        Probabilities p and d.
+    discount : float
+        D, in [0, 1).
+    fine : float
+        Money per conviction.
+    strikes : int
+        Convictions until exclusion, at least 1.
+
+    Raises
+    ------
+    UserError
+        When a parameter is out of its range.
+    """
+    _probability("audit rate", audit_rate)
+    _check(fine, detection, 0.0)
+    if not (0 <= discount < 1 and strikes >= 1 and honest_profit >= 0 and isfinite(gain)):
+        raise UserError("exclusion needs a discount in [0, 1), strikes >= 1 and a profit >= 0")
+    honest, caught = honest_profit / (1 - discount), audit_rate * detection
+    now = (1 - caught) * (honest_profit + gain) - caught * fine
+    fewer_strikes = cheating = 0.0
+    for _ in range(strikes):
+        cheating = (now + discount * caught * fewer_strikes) / (1 - discount * (1 - caught))
+        fewer_strikes = max(honest, cheating)
+    return cheating <= honest
 
 
 def _check(fine: float, detection: float, false_alarm: float) -> None:

@@ -191,5 +191,9 @@ class Mechanism(BaseModel):
         """
         return allocation.promised
 
+    def collect(self, allocation: Allocation, delivery: Delivery) -> float:
+        """Return what buyers outside pay the server for the round, money."""
+        return allocation.collected
+
     def learn(self, payments: Array, delivery: Delivery) -> None:
         """Take note of a round that was settled; rules with a memory keep it here."""

@@ -106,6 +106,26 @@ def consensus(first: Opinion, second: Opinion) -> Opinion:
     )
 
 
+def beta_reputation(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Array:
+    """Return the expected trust ``(a + 1) / (a + b + 2)`` of beta reputation.
+
+    The mean of the beta distribution that the evidence leaves of a uniform prior
+    (Josang and Ismail 2002); equal to the trust of `opinion` at a base rate of one half.
+
+    Parameters
+    ----------
+    positive, negative : arrays of one shape
+        Amounts of evidence, at least 0; they need not be whole.
+
+    Raises
+    ------
+    UserError
+        When evidence is negative or not finite.
+    """
+    a, b = _evidence(positive), _evidence(negative)
+    return np.asarray((a + 1) / (a + b + 2))
+
+
 class Reputation:
     """The server's evidence about n participants, as arrays, fading by the round.
 

@@ -110,3 +110,39 @@ class ContributionShare(Mechanism):
         rng = np.random.default_rng(delivery.seed)
         values = evaluate(game, self.scheme, budget=self.evaluations, rng=rng).values
         return proportional_shares(self.budget, np.where(allocation.selected, values, 0.0))
+
+
+class ProportionalShare(Mechanism):
+    """A budget shared in proportion to the work delivered, whatever it was worth.
+
+    Assumptions: units delivered are observed; their quality is not.
+
+    - Individual rationality does not hold by rule: where many work, a unit is
+      paid less than it costs.
+    - Incentive compatibility in asks holds emptily: asks are not looked at. It
+      does not hold for quality, which is what free riders live on.
+    - Budget balance holds: payments add up to ``budget``, or to nothing.
+
+    Attributes
+    ----------
+    budget : float
+        Money per round; the default is about what ten full rounds of work cost.
+    """
+
+    properties = Properties(
+        knows="units delivered are observed, their quality is not",
+        source="Yang et al., ACM Transactions on Intelligent Systems and Technology 2019",
+        truthful=True,
+        within_budget=True,
+        monotone=True,
+    )
+
+    budget: float = Field(default=10.0, ge=0)
+
+    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
+        """Select all who offer work; pay waits for the delivery."""
+        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
+
+    def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
+        """Return the (n,) shares of the budget, money."""
+        return proportional_shares(self.budget, np.where(allocation.selected, delivery.units, 0.0))

@@ -230,7 +230,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 "attack_success": measured.attack_success,
                 "price": play.announcement.price,
                 "payments": float(utility.payment.sum()),
-                "collected": play.allocation.collected,
+                "collected": play.collected,
                 "fines": float(utility.fine.sum()),
                 "server_balance": self.book.balance("server"),
                 "selected": int(play.allocation.selected.sum()),

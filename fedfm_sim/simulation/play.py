@@ -102,6 +102,11 @@ class Play:
         return due
 
     @cached_property
+    def collected(self) -> float:
+        """What buyers outside pay for the round, money."""
+        return self.setting.mechanism.collect(self.allocation, self.delivery)
+
+    @cached_property
     def gram(self) -> Array:
         """Inner products of the changes of dW that the updates make, (n, n)."""
         layout = self.setting.federation.layout

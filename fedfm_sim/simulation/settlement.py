@@ -62,7 +62,7 @@ def settle(play: Play, book: AccountBook, rng: np.random.Generator) -> Settlemen
     book.transfer_many(everyone, "server", fine - secured, "fine")
     book.transfer_many("server", everyone, bounty, "bounty")
     book.transfer_many(everyone, "server", fee, "false report")
-    book.transfer("outside", "server", play.allocation.collected, "buyers")
+    book.transfer("outside", "server", play.collected, "buyers")
     book.transfer_many(everyone, "outside", cost, "work and effort")
     book.transfer_many("outside", everyone, proceeds, "proceeds of an attack")
     book.transfer("server", "outside", sanctions.audit_cost * float(audited.sum()), "audits")

@@ -6,11 +6,18 @@ from math import inf, nan, nextafter
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms import Sanctions, deterrence_rate, draw_audits, expected_fine
+from fedfm_sim.mechanisms import (
+    Sanctions,
+    deterrence_rate,
+    deterring_fine,
+    draw_audits,
+    exclusion_deters,
+    expected_fine,
+)
 
 probability = st.floats(0, 1)
 money = st.floats(0, 1e3)
@@ -150,3 +157,77 @@ def test_sanctions_are_checked(field: dict[str, float]) -> None:
 
 def test_no_sanctions_unless_asked_for() -> None:
     assert set(Sanctions().model_dump().values()) == {0.0}
+
+
+@given(st.floats(0.01, 100), probability, probability, probability)
+def test_the_fine_is_where_cheating_stops_paying(gain: float, p: float, d: float, f: float) -> None:
+    assume(abs(d - f) > 1e-3 and 1 - p * d > 1e-6)  # else rounding decides
+    fine = deterring_fine(gain, p, d, false_alarm=f)
+    if fine == inf:
+        assert advantage(p, gain, 1e9, d, f, confiscate=True) > 0
+        return
+    assert advantage(p, gain, fine, d, f, confiscate=True) <= 1e-9 * (1 + gain + fine)
+    if fine > 0:
+        assert advantage(p, gain, 0.99 * fine, d, f, confiscate=True) > 0
+
+
+def test_fine_and_rate_are_two_sides_of_one_threshold() -> None:
+    fine = deterring_fine(2.0, 0.25, 0.8)
+    assert fine == pytest.approx(2 * (1 - 0.2) / 0.2)
+    assert deterrence_rate(2.0, fine, 0.8) == pytest.approx(0.25)
+
+
+def best_plan(
+    gain: float, profit: float, caught: float, discount: float, fine: float, strikes: int
+) -> tuple[float, float]:
+    """Return the values of honesty and of the best plan, by value iteration."""
+    values = np.zeros(strikes + 1)
+    for _ in range(3000):
+        before = values.copy()
+        for left in range(1, strikes + 1):
+            honest = profit + discount * before[left]
+            cheat = (1 - caught) * (profit + gain + discount * before[left]) + caught * (
+                discount * before[left - 1] - fine
+            )
+            values[left] = max(honest, cheat)
+    return profit / (1 - discount), float(values[strikes])
+
+
+@settings(max_examples=30)
+@given(
+    st.floats(0.1, 10),
+    st.floats(0, 5),
+    st.floats(0, 1),
+    st.floats(0, 0.9),
+    st.floats(0, 5),
+    st.integers(1, 3),
+)
+def test_exclusion_by_value_iteration(
+    gain: float, profit: float, caught: float, discount: float, fine: float, strikes: int
+) -> None:
+    honest, best = best_plan(gain, profit, caught, discount, fine, strikes)
+    assume(abs(best - honest) > 1e-6 or best == honest)
+    found = exclusion_deters(gain, profit, caught, 1.0, discount, fine=fine, strikes=strikes)
+    assert found == (best <= honest + 1e-9)
+
+
+def test_patience_deters_where_one_round_does_not() -> None:
+    assert deterrence_rate(1.0, 0.0, 1.0) > 0.3
+    assert not exclusion_deters(1.0, 1.0, 0.3, 1.0, discount=0.1)
+    assert exclusion_deters(1.0, 1.0, 0.3, 1.0, discount=0.9)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"discount": 1.0}, {"strikes": 0}, {"honest_profit": -1}, {"gain": nan}]
+)
+def test_impossible_exclusions_are_refused(bad: dict[str, float]) -> None:
+    fields = {"gain": 1.0, "honest_profit": 1.0, "discount": 0.5, "strikes": 1} | bad
+    with pytest.raises(UserError, match="exclusion needs"):
+        exclusion_deters(
+            fields["gain"],
+            fields["honest_profit"],
+            0.5,
+            0.5,
+            fields["discount"],
+            strikes=int(fields["strikes"]),
+        )

@@ -27,6 +27,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "posted-price": {},
     "reputation-auction": {"budget": 50.0, "threshold": 0.3},
     "contest": {"prize": 50.0},
+    "fli": {"budget": 50.0},
+    "proportional": {"budget": 50.0},
+    "revenue-sharing": {"rate": 50.0},
     "contract-menu": {},
     "contribution-share": {"budget": 50.0},
     "lowest-price": {"winners": 2},
@@ -99,8 +102,8 @@ def violation(name: str, promise: str, seed: int) -> float:
     if promise == "truthful":
         return game.utility(lied) - game.utility(cost)
     if promise == "within_budget":
-        given = FIELDS[name]
-        limit = given.get("budget", given.get("prize", allocation.collected))
+        given, bought = FIELDS[name], game.mechanism.collect(allocation, game.delivery)
+        limit = given.get("budget", given.get("prize", bought))
         return float(pay.sum() - limit)
     lower = game.play(game.asking(min(lied, cost)))[0]
     return float(allocation.selected[game.bidder] and not lower.selected[game.bidder])

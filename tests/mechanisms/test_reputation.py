@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms import Opinion, Reputation, consensus, opinion
+from fedfm_sim.mechanisms import Opinion, Reputation, beta_reputation, consensus, opinion
 
 amounts = st.floats(0, 1e6)
 
@@ -134,3 +134,14 @@ def test_bad_parameters_are_refused() -> None:
         Reputation(1, base_rate=-0.1)
     with pytest.raises(UserError, match="add up to 1"):
         Opinion(np.array(0.5), np.array(0.5), np.array(0.5))
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_beta_reputation_is_the_trust_of_the_opinion(a: float, b: float) -> None:
+    assert beta_reputation(a, b) == pytest.approx(opinion(a, b).trust(0.5), rel=1e-12)
+
+
+def test_beta_reputation_by_hand() -> None:
+    # Josang and Ismail 2002: 8 of 10 outcomes were good.
+    assert beta_reputation(8, 2) == pytest.approx(0.75)
+    assert beta_reputation(0, 0) == pytest.approx(0.5)
