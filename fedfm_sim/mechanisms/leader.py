@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +96,8 @@ def solve_leader(
         [start, start + np.diag(np.where(start + width > box[:, 1], -width, width))]
     )
     options = {"initial_simplex": simplex, "xatol": 1e-10, "fatol": 1e-14, "maxiter": 2000}
-    found = minimize(loss, start, method="Nelder-Mead", options=options)
+    search: Any = minimize  # its stubs know no initial simplex
+    found = search(loss, start, method="Nelder-Mead", options=options)
     decision = np.clip(np.atleast_1d(found.x), box[:, 0], box[:, 1])
     return LeaderSolution(decision, response(decision), -loss(decision))
 
