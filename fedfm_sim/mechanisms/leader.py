@@ -195,5 +195,6 @@ def privacy_response(price: float, sensitivity: npt.ArrayLike, most: float) -> A
     value = np.asarray(sensitivity, dtype=np.float64)
     if price < 0 or (value < 0).any() or not most > 0:
         raise UserError("price and sensitivity must be at least 0, the largest epsilon above 0")
-    wanted = np.divide(price, 2 * value, out=np.full(value.shape, np.inf), where=value > 0)
+    with np.errstate(over="ignore"):  # whom privacy is worth next to nothing
+        wanted = np.divide(price, 2 * value, out=np.full(value.shape, np.inf), where=value > 0)
     return np.minimum(wanted, most) if price > 0 else np.zeros_like(value)

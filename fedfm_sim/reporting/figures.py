@@ -20,6 +20,14 @@ STYLE = str(Path(__file__).with_name("fedfm.mplstyle"))
 #: One colour per kind, in every figure (Okabe and Ito's palette).
 COLOURS = {"honest": "#0072B2", "semi-honest": "#E69F00", "malicious": "#D55E00"}
 
+#: Units of what coalitions are worth, where it is not nats.
+UNITS = {
+    "accuracy": "accuracy",
+    "data-size": "examples",
+    "label-diversity": "classes",
+    "similarity": "cosine",
+}
+
 
 def accuracy(result: RunResult, axes: Axes) -> None:
     """Draw test accuracy and attack success after each round."""
@@ -109,7 +117,7 @@ def contributions(result: RunResult, axes: Axes) -> None:
         axes.bar(left, means[name], width, label=name.replace("_", " "))
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xticks(means.index)
-    unit = "nats" if result.scenario.contribution.measure == "likelihood" else "accuracy"
+    unit = UNITS.get(result.scenario.contribution.measure, "nats")
     axes.set(xlabel="participant", ylabel=f"value, {unit}")
     axes.legend()
 

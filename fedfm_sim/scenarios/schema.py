@@ -74,7 +74,16 @@ class ContributionSettings(_Section):
     budget: int = Field(default=200, ge=1, description="coalitions of a sampled scheme")
     every: int = Field(default=1, ge=0, description="rounds between valuations; 0 never")
     examples: int = Field(default=100, ge=1, description="validation examples per evaluation")
-    measure: Literal["likelihood", "accuracy"] = "likelihood"
+    measure: Literal[
+        "likelihood",
+        "accuracy",
+        "mutual-cross-entropy",
+        "influence",
+        "data-size",
+        "label-diversity",
+        "similarity",
+        "mutual-information",
+    ] = Field(default="likelihood", description="what a coalition is worth")
 
     @field_validator("schemes")
     @classmethod

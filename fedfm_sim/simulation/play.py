@@ -17,6 +17,7 @@ from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Of
 from fedfm_sim.security.attacks.backdoor import Backdoor
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
+from fedfm_sim.simulation.valuation import round_game
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -86,13 +87,8 @@ class Play:
 
     @cached_property
     def game(self) -> CoalitionGame:
-        """The coalition game reconstructed from the round's updates."""
-        return self.setting.federation.round_game(
-            self.rows,
-            self.weights,
-            self.setting.coalition_examples(),
-            self.setting.scenario.contribution.measure,
-        )
+        """The coalition game of the round, by the scenario's measure."""
+        return round_game(self)
 
     @cached_property
     def payments(self) -> Array:
