@@ -65,7 +65,8 @@ class Comparison:
         return errors
 
     def _grouped(self) -> Any:
-        measured = [name for name in MEASURES if self.runs[name].notna().any()]
+        # What is 0 or missing everywhere, such as attacks where nobody attacks, is left out.
+        measured = [name for name in MEASURES if self.runs[name].fillna(0).any()]
         return self.runs.groupby(list(self.keys), sort=False)[measured]
 
     def plot(self) -> Figure:

@@ -8,6 +8,7 @@ robust statistics are then plain matrix operations, and a file is one row.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -189,7 +190,10 @@ def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
     from peft import get_peft_model
 
     try:
-        return get_peft_model(deepcopy(backbone.model), settings.to_peft())
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers for an attribute under its old name.
+            warnings.simplefilter("ignore", FutureWarning)
+            return get_peft_model(deepcopy(backbone.model), settings.to_peft())
     except ValueError as error:
         raise UserError(f"lora.targets: {str(error).splitlines()[0]}") from error
 
