@@ -64,7 +64,7 @@ from fedfm_sim.mechanisms.audit import (
     exclusion_deters,
     expected_fine,
 )
-from fedfm_sim.mechanisms.contest import Contest, ContestEquilibrium, best_prize, contest
+from fedfm_sim.mechanisms.contest import ContestEquilibrium, best_prize, contest
 from fedfm_sim.mechanisms.contracts import (
     ContractMenu,
     ContractMenuMechanism,
@@ -141,7 +141,7 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
         "combinatorial": "fedfm_sim.mechanisms.auctions.combinatorial:CombinatorialAuction",
         "core-selecting": "fedfm_sim.mechanisms.auctions.core_selecting:CoreSelectingAuction",
         "myerson": "fedfm_sim.mechanisms.auctions.myerson:MyersonAuction",
-        "contest": "fedfm_sim.mechanisms.contest:Contest",
+        "contest": "fedfm_sim.mechanisms.sharing:ProportionalShare",
         "yardstick": "fedfm_sim.mechanisms.yardstick:Yardstick",
         "contract-menu": "fedfm_sim.mechanisms.contracts:ContractMenuMechanism",
         "fli": "fedfm_sim.mechanisms.fli:FairInstalments",
@@ -165,7 +165,6 @@ __all__ = [
     "BundleResult",
     "CoalitionGame",
     "CombinatorialAuction",
-    "Contest",
     "ContestEquilibrium",
     "ContinuousBelief",
     "ContractMenu",

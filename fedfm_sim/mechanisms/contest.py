@@ -1,5 +1,7 @@
 """The contest: a prize shared in proportion to work, as a Stackelberg game.
 
+As a payment mechanism it is `fedfm_sim.mechanisms.sharing.ProportionalShare`.
+
 References
 ----------
 .. [1] G. Tullock, "Efficient rent seeking", in Toward a Theory of the Rent-Seeking
@@ -16,18 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from scipy.optimize import minimize_scalar
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
     Array,
-    Delivery,
-    Mechanism,
-    Offers,
-    Properties,
 )
 
 
@@ -152,42 +147,3 @@ def _shares(costs: Array) -> Array:
 def _profit(costs: Array, share: Array) -> Array:
     """Return the utilities at a prize of 1: the square of the share of the work."""
     return np.asarray((share / share.sum()) ** 2)
-
-
-class Contest(Mechanism):
-    """A prize per round, shared in proportion to the work delivered.
-
-    Assumptions: the prize and the rule are public; what each earns depends on
-    how much the others work, which nobody knows beforehand.
-
-    - Individual rationality does not hold by rule: who works where many work
-      can earn less than its cost. In the equilibrium (see `contest`) nobody does.
-    - Incentive compatibility in asks holds emptily: asks are not looked at.
-    - Budget balance holds: payments add up to the prize, or to nothing where
-      nobody delivers.
-
-    Attributes
-    ----------
-    prize : float
-        Money per round; the default is about what ten full rounds of work cost.
-    """
-
-    properties = Properties(
-        knows="the prize is public; nobody knows how much the others will work",
-        source="Tullock 1980; Yang et al., MobiCom 2012",
-        truthful=True,
-        within_budget=True,
-        monotone=True,
-    )
-
-    prize: float = Field(default=10.0, gt=0)
-
-    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
-        """Select all who offer work; pay waits for the delivery."""
-        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
-
-    def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
-        """Return the (n,) shares of the prize, money."""
-        units = np.where(allocation.selected, delivery.units, 0.0)
-        total = units.sum()
-        return self.prize * units / total if total > 0 else np.zeros_like(units)

@@ -12,20 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
-    Announcement,
     Array,
     Delivery,
-    Mechanism,
-    Offers,
     Properties,
 )
-from fedfm_sim.mechanisms.sharing import proportional_shares
+from fedfm_sim.mechanisms.sharing import PaidByContribution, proportional_shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +104,7 @@ def instalments(
     return paid, queues.after(cost, paid)
 
 
-class FairInstalments(Mechanism):
+class FairInstalments(PaidByContribution):
     """FLI over the rounds of a federation (see `instalments`).
 
     Assumptions: the server values coalitions after the round, and knows what a
@@ -127,11 +123,8 @@ class FairInstalments(Mechanism):
         Believed money per unit of work; the default is that of the default prices.
     weight : float
         Money per unit of contribution.
-    scheme : str
-        A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
     """
 
-    uses_game = True
     properties = Properties(
         knows="the server values every coalition after the round, and knows unit costs",
         source="Yu et al., AIES 2020",
@@ -143,17 +136,7 @@ class FairInstalments(Mechanism):
     budget: float = Field(default=10.0, ge=0)
     unit_cost: float = Field(default=0.006, ge=0)
     weight: float = Field(default=10.0, ge=0)
-    scheme: str = "shapley"
     _queues: Queues | None = PrivateAttr(default=None)
-
-    @field_validator("scheme")
-    @classmethod
-    def _known(cls, scheme: str) -> str:
-        return SCHEMES.check(scheme)
-
-    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
-        """Select all who offer work; pay waits for the delivery."""
-        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return this round's instalments, money, to those who take part in it."""
@@ -168,10 +151,7 @@ class FairInstalments(Mechanism):
         return self._queues or Queues.empty(len(delivery.units))
 
     def _instalments(self, delivery: Delivery) -> Array:
-        if delivery.game is None:
-            raise UserError("fli needs the coalition game of all participants")
-        rng = np.random.default_rng(delivery.seed)
-        values = evaluate(delivery.game, self.scheme, rng=rng).values
+        values = self.contributions(delivery)
         working = delivery.units > 0
         queues = self._owed(delivery)
         present = Queues(queues.regret * working, queues.waiting * working)

@@ -11,25 +11,20 @@ References
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 
-from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame
-from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
-    Announcement,
     Array,
     Delivery,
     Mask,
-    Mechanism,
-    Offers,
     Properties,
 )
-from fedfm_sim.mechanisms.sharing import proportional_shares
+from fedfm_sim.mechanisms.sharing import PaidByContribution, game_of, proportional_shares
 
 
-class RevenueSharing(Mechanism):
+class RevenueSharing(PaidByContribution):
     """Each round's revenue, shared by all contributions so far.
 
     The model earns ``rate`` for every unit of value that the rounds added to
@@ -48,11 +43,8 @@ class RevenueSharing(Mechanism):
     ----------
     rate : float
         Money per round and unit of value (nats, or accuracy, as the game measures).
-    scheme : str
-        A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
     """
 
-    uses_game = True
     properties = Properties(
         knows="the server values every coalition after the round; revenue is public",
         source="Jia et al., AISTATS 2019; Yu et al., IEEE Intelligent Systems 2020",
@@ -62,22 +54,12 @@ class RevenueSharing(Mechanism):
     )
 
     rate: float = Field(default=10.0, ge=0)
-    scheme: str = "shapley"
     _stakes: Array | None = PrivateAttr(default=None)
     _value: float = PrivateAttr(default=0.0)
 
-    @field_validator("scheme")
-    @classmethod
-    def _known(cls, scheme: str) -> str:
-        return SCHEMES.check(scheme)
-
-    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
-        """Select all who offer work; pay waits for the delivery."""
-        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
-
     def collect(self, allocation: Allocation, delivery: Delivery) -> float:
         """Return the round's revenue, money."""
-        return self.rate * max(self._value + _gain(_game(delivery)), 0.0)
+        return self.rate * max(self._value + _gain(game_of(delivery)), 0.0)
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) shares of the revenue, money."""
@@ -87,19 +69,12 @@ class RevenueSharing(Mechanism):
     def learn(self, payments: Array, delivery: Delivery) -> None:
         """Add the round to the stakes and to the value of the model."""
         self._stakes = self._stakes_after(delivery.units > 0, delivery)
-        self._value += _gain(_game(delivery))
+        self._value += _gain(game_of(delivery))
 
     def _stakes_after(self, working: Mask, delivery: Delivery) -> Array:
-        rng = np.random.default_rng(delivery.seed)
-        values = evaluate(_game(delivery), self.scheme, rng=rng).values
+        values = self.contributions(delivery)
         so_far = np.zeros(len(values)) if self._stakes is None else self._stakes
         return np.asarray(so_far + np.where(working, values, 0.0))
-
-
-def _game(delivery: Delivery) -> CoalitionGame:
-    if delivery.game is None or delivery.game.players != len(delivery.units):
-        raise UserError("revenue-sharing needs the coalition game of all participants")
-    return delivery.game
 
 
 def _gain(game: CoalitionGame) -> float:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
@@ -50,7 +51,56 @@ def proportional_shares(budget: float, values: npt.ArrayLike) -> Array:
     return shares
 
 
-class ContributionShare(Mechanism):
+class PaidAfterwards(Mechanism):
+    """Base of the rules under which everybody may work, and is paid on delivery."""
+
+    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
+        """Select all who offer work; pay waits for the delivery."""
+        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
+
+
+class PaidByContribution(PaidAfterwards):
+    """Base of the rules that pay by a contribution scheme.
+
+    Attributes
+    ----------
+    scheme : str
+        A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
+    evaluations : int or None
+        Budget of different coalitions, for a sampled scheme; None for its own.
+    """
+
+    uses_game = True
+
+    scheme: str = "shapley"
+    evaluations: int | None = Field(default=None, ge=1)
+
+    @field_validator("scheme")
+    @classmethod
+    def _known(cls, scheme: str) -> str:
+        return SCHEMES.check(scheme)
+
+    def contributions(self, delivery: Delivery) -> Array:
+        """Return what each of the n participants contributed, by the scheme.
+
+        Raises
+        ------
+        UserError
+            When no game is given, or it is not over the n participants.
+        """
+        rng = np.random.default_rng(delivery.seed)
+        return evaluate(game_of(delivery), self.scheme, budget=self.evaluations, rng=rng).values
+
+
+def game_of(delivery: Delivery) -> CoalitionGame:
+    """Return the coalition game of all participants; `UserError` where there is none."""
+    game = delivery.game
+    if game is None or game.players != len(delivery.units):
+        raise UserError("this mechanism needs the coalition game of all participants")
+    return game
+
+
+class ContributionShare(PaidByContribution):
     """A budget shared among those who worked, by what each contributed.
 
     Assumptions: the server can value every coalition of participants after the
@@ -68,13 +118,8 @@ class ContributionShare(Mechanism):
     ----------
     budget : float
         Money per round; the default is about what ten full rounds of work cost.
-    scheme : str
-        A name in `fedfm_sim.mechanisms.contribution.SCHEMES`.
-    evaluations : int or None
-        Budget of different coalitions, for a sampled scheme; None for its own.
     """
 
-    uses_game = True
     properties = Properties(
         knows="the server values every coalition after the round; all know the rule",
         source="Song, Tong and Wei, IEEE Big Data 2019",
@@ -84,41 +129,23 @@ class ContributionShare(Mechanism):
     )
 
     budget: float = Field(default=10.0, ge=0)
-    scheme: str = "shapley"
-    evaluations: int | None = Field(default=None, ge=1)
-
-    @field_validator("scheme")
-    @classmethod
-    def _known(cls, scheme: str) -> str:
-        return SCHEMES.check(scheme)
-
-    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
-        """Select all who offer work; pay waits for the coalition game."""
-        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
-        """Return the (n,) shares of the budget, money.
-
-        Raises
-        ------
-        UserError
-            When no game is given, or it is not over the n participants.
-        """
-        game = delivery.game
-        if game is None or game.players != len(allocation.selected):
-            raise UserError("contribution-share needs the coalition game of all participants")
-        rng = np.random.default_rng(delivery.seed)
-        values = evaluate(game, self.scheme, budget=self.evaluations, rng=rng).values
-        return proportional_shares(self.budget, np.where(allocation.selected, values, 0.0))
+        """Return the (n,) shares of the budget, money; `UserError` without a game of all."""
+        values = np.where(allocation.selected, self.contributions(delivery), 0.0)
+        return proportional_shares(self.budget, values)
 
 
-class ProportionalShare(Mechanism):
+class ProportionalShare(PaidAfterwards):
     """A budget shared in proportion to the work delivered, whatever it was worth.
 
-    Assumptions: units delivered are observed; their quality is not.
+    It is the contest of `fedfm_sim.mechanisms.contest` with the budget as its prize.
+
+    Assumptions: units delivered are observed; their quality is not, and nobody
+    knows how much the others will work.
 
     - Individual rationality does not hold by rule: where many work, a unit is
-      paid less than it costs.
+      paid less than it costs. In the contest's equilibrium nobody loses.
     - Incentive compatibility in asks holds emptily: asks are not looked at. It
       does not hold for quality, which is what free riders live on.
     - Budget balance holds: payments add up to ``budget``, or to nothing.
@@ -131,17 +158,13 @@ class ProportionalShare(Mechanism):
 
     properties = Properties(
         knows="units delivered are observed, their quality is not",
-        source="Yang et al., ACM Transactions on Intelligent Systems and Technology 2019",
+        source="Tullock 1980; Yang et al., MobiCom 2012",
         truthful=True,
         within_budget=True,
         monotone=True,
     )
 
     budget: float = Field(default=10.0, ge=0)
-
-    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
-        """Select all who offer work; pay waits for the delivery."""
-        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) shares of the budget, money."""

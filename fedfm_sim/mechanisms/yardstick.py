@@ -19,13 +19,11 @@ from pydantic import Field
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
-    Announcement,
     Array,
     Delivery,
-    Mechanism,
-    Offers,
     Properties,
 )
+from fedfm_sim.mechanisms.sharing import PaidAfterwards
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def yardstick_rewards(times: npt.ArrayLike, terms: YardstickTerms) -> Array:
     return np.asarray(terms.base + terms.slope * (others - given))
 
 
-class Yardstick(Mechanism):
+class Yardstick(PaidAfterwards):
     """Yardstick competition over the units delivered in a round.
 
     The speed is the units of work delivered in the round, and the time that of
@@ -141,10 +139,6 @@ class Yardstick(Mechanism):
 
     units: float = Field(default=160.0, gt=0)
     kappa: float = Field(default=4e-5, gt=0)
-
-    def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
-        """Select all who offer work; pay waits for the delivery."""
-        return Allocation(offers.units > 0, np.zeros(len(offers.units)))
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) rewards of those who delivered, money."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms import Announcement, Contest, Delivery, Offers
 from fedfm_sim.mechanisms.contest import best_prize, contest
 
 costs_of = st.lists(st.floats(0.1, 10), min_size=2, max_size=7)
@@ -81,13 +80,3 @@ def test_no_prize_no_work() -> None:
 def test_impossible_contests_are_refused(costs: list[float], prize: float) -> None:
     with pytest.raises(UserError, match=r"contest|prize"):
         contest(costs, prize)
-
-
-def test_the_mechanism_shares_by_what_was_delivered() -> None:
-    mechanism = Contest(prize=12)
-    offers = Offers(np.array([5.0, 5, 0, 10]), np.full(4, 1e9), np.zeros(4))
-    allocation = mechanism.allocate(offers, Announcement())
-    assert allocation.selected.tolist() == [True, True, False, True]
-    delivered = Delivery(np.array([5.0, 0, 0, 10]))
-    assert mechanism.pay(allocation, delivered) == pytest.approx([4, 0, 0, 8])
-    assert mechanism.pay(allocation, Delivery(np.zeros(4))).tolist() == [0] * 4

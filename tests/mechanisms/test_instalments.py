@@ -125,3 +125,4 @@ def test_proportional_shares_pay_for_units_alone() -> None:
     mechanism = ProportionalShare(budget=9)
     allocation = mechanism.allocate(OFFERS, Announcement())
     assert mechanism.pay(allocation, Delivery(np.array([10.0, 5.0]))) == pytest.approx([6, 3])
+    assert mechanism.pay(allocation, Delivery(np.zeros(2))).tolist() == [0, 0]

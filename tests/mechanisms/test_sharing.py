@@ -78,7 +78,7 @@ def test_the_game_must_be_over_the_participants() -> None:
     allocation = mechanism.allocate(offers(1, 1), Announcement())
     for game in (None, GLOVE):
         with pytest.raises(UserError, match="game of all participants"):
-            mechanism.pay(allocation, delivered(game))
+            mechanism.pay(allocation, Delivery(np.ones(2), game))
 
 
 @pytest.mark.parametrize(
