@@ -7,6 +7,7 @@ what they share, and the plain average.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,11 @@ class AggregationRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    #: What the server must know or assume for the rule's guarantee.
+    knowledge: ClassVar[str]
+    #: Where it was published.
+    source: ClassVar[str]
+
     def aggregate(
         self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
     ) -> Aggregate:
@@ -62,6 +68,12 @@ class AggregationRule(BaseModel):
         """
         raise NotImplementedError
 
+    def learn(self, adapter: Tensor, reference: Tensor, layout: AdapterLayout) -> None:
+        """Take note of the round's outcome; rules with a memory keep it here.
+
+        `aggregate` may be asked about several profiles in a round, and changes nothing.
+        """
+
 
 class FedAvg(AggregationRule):
     """Average of the factors A and B, weighted by samples (McMahan et al. 2017).
@@ -70,6 +82,9 @@ class FedAvg(AggregationRule):
     ``B A`` is another thing (FedEx-LoRA, Singhal et al. 2024). Suspicion is the
     distance of ``dW_k`` from the mean over participants.
     """
+
+    knowledge: ClassVar[str] = "that nobody is malicious"
+    source: ClassVar[str] = "McMahan et al., AISTATS 2017"
 
     def aggregate(
         self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout

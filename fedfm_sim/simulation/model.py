@@ -152,7 +152,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         settled = settle(play, self.book, self.generator("audit", 0))
         self._record(play, settled, measured)
         self._learn(play, settled)
-        self.setting.federation.adapter = play.new_adapter()
+        adapter, federation = play.new_adapter(), self.setting.federation
+        self.setting.defence.learn(adapter, federation.adapter, federation.layout)
+        federation.adapter = adapter
         self.round += 1
 
     def _try_deviations(self, play: Play) -> None:

@@ -8,7 +8,16 @@ DEFENCES: Registry[type[AggregationRule]] = Registry(
     "fedfm_sim.defences",
     {
         "fedavg": "fedfm_sim.learning.aggregation:FedAvg",
+        "bulyan": "fedfm_sim.security.defences.bulyan:Bulyan",
+        "centred-clipping": "fedfm_sim.security.defences.clipping:CentredClipping",
+        "divide-and-conquer": "fedfm_sim.security.defences.spectral:DivideAndConquer",
+        "flame": "fedfm_sim.security.defences.flame:Flame",
+        "geometric-median": "fedfm_sim.security.defences.geometric_median:GeometricMedian",
+        "krum": "fedfm_sim.security.defences.krum:Krum",
+        "median": "fedfm_sim.security.defences.trimmed_mean:Median",
         "multi-krum": "fedfm_sim.security.defences.multi_krum:MultiKrum",
+        "norm-clipping": "fedfm_sim.security.defences.clipping:NormClipping",
+        "trimmed-mean": "fedfm_sim.security.defences.trimmed_mean:TrimmedMean",
     },
 )
 

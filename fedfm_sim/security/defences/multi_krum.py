@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 from torch import Tensor
@@ -27,6 +29,9 @@ class MultiKrum(AggregationRule):
     Its theorem asks for ``n >= 2 f + 3``; with fewer updates than that, f is
     lowered to the largest number that the theorem covers.
     """
+
+    knowledge: ClassVar[str] = "f, how many may be malicious"
+    source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
 
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
 

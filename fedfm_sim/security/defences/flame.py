@@ -1,0 +1,77 @@
+"""FLAME: cluster by direction, clip to the median norm."""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, normalised
+from fedfm_sim.learning.low_rank import fold
+from fedfm_sim.security.defences.clipping import clipped
+from fedfm_sim.security.defences.mixing import nothing, weight_changes
+
+
+class Flame(AggregationRule):
+    """Keep the largest cluster of directions, clip to the median norm (Nguyen et al. 2022).
+
+    HDBSCAN on cosine distances with clusters of at least ``n / 2 + 1``; what it calls
+    noise is left out. The paper then adds Gaussian noise to the model, which
+    is left to the privacy options here. The outcome is folded back to the
+    adapter's rank.
+    """
+
+    knowledge: ClassVar[str] = "that fewer than half are malicious"
+    source: ClassVar[str] = "Nguyen et al., USENIX Security 2022"
+
+    def aggregate(
+        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
+    ) -> Aggregate:
+        """Return the clipped mean of the cluster; suspicion is the mean cosine distance."""
+        count = len(updates)
+        if not count:
+            return nothing(reference)
+        rows = weight_changes(updates, reference, layout)
+        distances = cosine_distances((rows @ rows.T).numpy())
+        inside = largest_cluster(distances)
+        weights = normalised(np.where(inside, samples, 0.0))
+        bound = float(rows.norm(dim=1).quantile(0.5))
+        change = torch.from_numpy(weights) @ clipped(rows, bound)
+        adapter = fold(layout, change, reference)[0]
+        return Aggregate(adapter, weights, distances.mean(axis=1))
+
+
+def cosine_distances(gram: Array) -> Array:
+    """Return ``1 - cos`` between points, from inner products (n, n); 1 from what is nothing."""
+    norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    scale = np.outer(norms, norms)
+    cosines = np.divide(gram, scale, out=np.zeros_like(gram), where=scale > 0)
+    distances = np.clip(1 - cosines, 0.0, 2.0)
+    np.fill_diagonal(distances, 0.0)
+    return np.asarray(distances)
+
+
+def largest_cluster(distances: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return who is in the cluster of more than half; everybody where there is none."""
+    from sklearn.cluster import HDBSCAN
+
+    count = len(distances)
+    if count < 3:
+        return np.ones(count, dtype=np.bool_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        labels = (
+            HDBSCAN(
+                min_cluster_size=count // 2 + 1,
+                min_samples=1,
+                metric="precomputed",
+                allow_single_cluster=True,
+            )
+            .fit(distances.copy())
+            .labels_
+        )
+    return labels == 0 if (labels == 0).any() else np.ones(count, dtype=np.bool_)

@@ -1,0 +1,233 @@
+"""What holds of every defence, and each rule by hand and at its breakdown point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule
+from fedfm_sim.learning.low_rank import changes
+from fedfm_sim.security.defences import DEFENCES
+from fedfm_sim.security.defences.bulyan import repeated_krum
+from fedfm_sim.security.defences.clipping import CentredClipping, clipped
+from fedfm_sim.security.defences.flame import cosine_distances, largest_cluster
+from fedfm_sim.security.defences.geometric_median import geometric_median_weights
+from fedfm_sim.security.defences.spectral import spectral_scores
+
+WIDTH = 3
+# A row of rank 1: every change of weights is a vector of three numbers, and folds exactly.
+LAYOUT = AdapterLayout(
+    ("m",),
+    {"base_model.model.m.lora_A.weight": (1, 1), "base_model.model.m.lora_B.weight": (WIDTH, 1)},
+    LoraSettings(rank=1, alpha=2.0),
+)
+REFERENCE = torch.tensor([1.0, 0.0, 0.0, 0.0])
+Points = npt.NDArray[np.float64]
+
+seeds = st.integers(0, 2**32 - 1)
+
+#: Attackers that each rule stands among ten, at its parameters here.
+STANDS: dict[str, tuple[dict[str, Any], int]] = {
+    "bulyan": ({"attackers": 1}, 1),
+    "divide-and-conquer": ({"attackers": 2}, 2),
+    "flame": ({}, 3),
+    "geometric-median": ({}, 4),
+    "krum": ({"attackers": 3}, 3),
+    "median": ({}, 4),
+    "multi-krum": ({"attackers": 3}, 3),
+    "trimmed-mean": ({"attackers": 4}, 4),
+}
+#: How many break it: attackers that stand together, far away.
+BREAKS = {
+    "bulyan": 8,
+    "divide-and-conquer": 3,
+    "flame": 6,
+    "geometric-median": 6,
+    "krum": 6,
+    "median": 6,
+    "multi-krum": 6,
+    "trimmed-mean": 6,
+}
+
+
+def updates_at(points: npt.ArrayLike) -> Tensor:
+    """Return adapters whose effective change of weights is ``points`` (n, 3): A = 1, B = half."""
+    b = torch.as_tensor(np.asarray(points), dtype=torch.float32) / 2
+    return torch.cat([torch.ones(len(b), 1), b], dim=1)
+
+
+def rule_of(name: str) -> AggregationRule:
+    return DEFENCES[name].model_validate(STANDS.get(name, ({}, 0))[0])
+
+
+def aggregate(rule: AggregationRule, points: npt.ArrayLike) -> tuple[Points, Aggregate]:
+    """Return the aggregated change (3,) and the aggregate."""
+    points = np.asarray(points, dtype=np.float64).reshape(-1, WIDTH)
+    result = rule.aggregate(updates_at(points), REFERENCE, np.ones(len(points)), LAYOUT)
+    return changes(LAYOUT, result.adapter[None], REFERENCE)[0].numpy(), result
+
+
+@pytest.mark.parametrize("name", sorted(DEFENCES))
+@settings(max_examples=25)
+@given(seed=seeds, count=st.integers(1, 9))
+def test_order_does_not_matter_and_agreement_is_kept(name: str, seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    points, order = rng.normal(size=(count, WIDTH)), rng.permutation(count)
+    change, result = aggregate(rule_of(name), points)
+    moved, other = aggregate(rule_of(name), points[order])
+    np.testing.assert_allclose(moved, change, atol=1e-4)
+    np.testing.assert_allclose(other.weights, result.weights[order], atol=1e-6)
+    assert result.weights.sum() == pytest.approx(1)
+    assert result.suspicion.shape == (count,)
+    same, _ = aggregate(rule_of(name), np.tile(points[:1], (count, 1)))
+    np.testing.assert_allclose(same, points[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(DEFENCES))
+def test_no_update_keeps_the_model(name: str) -> None:
+    result = rule_of(name).aggregate(torch.empty(0, 4), REFERENCE, np.zeros(0), LAYOUT)
+    assert torch.equal(result.adapter, REFERENCE)
+    assert result.weights.shape == result.suspicion.shape == (0,)
+
+
+def world(seed: int, attackers: int) -> tuple[Points, npt.NDArray[np.int64]]:
+    """Return ten points, honest ones near (1, 1, 1), attackers together and far away."""
+    rng = np.random.default_rng(seed)
+    points = 1 + 0.1 * rng.normal(size=(10, WIDTH))
+    bad = rng.permutation(10)[:attackers]
+    points[bad] = -50 + 0.1 * rng.normal(size=(attackers, WIDTH))
+    return points, bad
+
+
+@pytest.mark.parametrize("name", sorted(STANDS))
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_a_robust_rule_holds_up_to_its_breakdown_point(name: str, seed: int) -> None:
+    points, bad = world(seed, STANDS[name][1])
+    change, result = aggregate(rule_of(name), points)
+    assert np.abs(change - 1).max() < 1.0
+    honest = np.delete(np.arange(10), bad)
+    assert result.suspicion[bad].min() > result.suspicion[honest].max()
+
+
+@pytest.mark.parametrize("name", sorted(BREAKS))
+def test_a_robust_rule_fails_past_it(name: str) -> None:
+    broken = [
+        np.abs(aggregate(rule_of(name), world(seed, BREAKS[name])[0])[0] - 1).max() > 5
+        for seed in range(10)
+    ]
+    assert np.mean(broken) > 0.5
+
+
+def test_the_mean_breaks_at_one() -> None:
+    change, _ = aggregate(DEFENCES["fedavg"](), world(0, 1)[0])
+    assert np.abs(change - 1).max() > 4
+
+
+LINE = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [4, 0, 0], [50, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "expected", "weights"),
+    [
+        ("median", {}, 2.0, [0, 0, 1, 0, 0]),
+        ("trimmed-mean", {"attackers": 1}, 7 / 3, None),
+        ("krum", {"attackers": 1}, 1.0, [0, 1, 0, 0, 0]),
+        ("norm-clipping", {"bound": 3.0}, (0 + 1 + 2 + 3 + 3) / 5, [0.2] * 5),
+        ("norm-clipping", {}, (0 + 1 + 2 + 2 + 2) / 5, [0.2] * 5),
+        ("divide-and-conquer", {"attackers": 1}, 7 / 4, [0.25, 0.25, 0.25, 0.25, 0]),
+    ],
+)
+def test_by_hand(
+    name: str, parameters: dict[str, Any], expected: float, weights: list[float] | None
+) -> None:
+    change, result = aggregate(DEFENCES[name].model_validate(parameters), LINE)
+    np.testing.assert_allclose(change, [expected, 0, 0], atol=1e-5)
+    if weights is not None and name != "median":
+        np.testing.assert_allclose(result.weights, weights, atol=1e-9)
+
+
+def test_bulyan_by_hand() -> None:
+    # n = 7, f = 1: Krum is repeated on what is left until 5 are chosen, two being left out;
+    # then the mean of the 3 nearest to their median.
+    line = np.zeros((7, WIDTH))
+    line[:, 0] = [0, 1, 2, 3, 4, 100, 5]
+    chosen = repeated_krum(line @ line.T, 1, 5)
+    assert 5 not in chosen
+    kept = np.sort(line[chosen, 0])
+    median = np.median(kept)
+    nearest = sorted(kept, key=lambda x: (abs(x - median), x))[:3]
+    change, _ = aggregate(DEFENCES["bulyan"].model_validate({"attackers": 1}), line)
+    assert change[0] == pytest.approx(np.mean(nearest), abs=1e-5)
+
+
+def test_bulyan_lowers_f_to_what_its_theorem_covers() -> None:
+    points = world(3, 0)[0][:6]
+    change, _ = aggregate(DEFENCES["bulyan"].model_validate({"attackers": 3}), points)
+    np.testing.assert_allclose(change, points.mean(0), atol=1e-5)
+
+
+@given(seeds, st.integers(3, 9))
+def test_the_geometric_median_is_a_minimum(seed: int, count: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(count, WIDTH))
+    shares = np.full(count, 1 / count)
+    weights = geometric_median_weights(points @ points.T, shares, 1e-6, 3000)
+
+    def total(z: Points) -> float:
+        return float(np.linalg.norm(points - z, axis=1).sum())
+
+    best = weights @ points
+    for direction in np.vstack([np.eye(WIDTH), -np.eye(WIDTH)]):
+        assert total(best) <= total(best + 0.01 * direction) + 1e-6
+
+
+def test_centred_clipping_remembers_and_is_pure_until_told() -> None:
+    rule = CentredClipping(bound=1.0, iterations=1)
+    points = np.tile([[10.0, 0, 0]], (4, 1))
+    first, result = aggregate(rule, points)
+    assert first == pytest.approx([1, 0, 0], abs=1e-5)
+    assert aggregate(rule, points)[0] == pytest.approx(first)
+    rule.learn(result.adapter, REFERENCE, LAYOUT)
+    assert aggregate(rule, points)[0] == pytest.approx([2, 0, 0], abs=1e-5)
+
+
+@given(seeds, st.floats(0.1, 5))
+def test_clipping_keeps_direction_and_what_is_short(seed: int, bound: float) -> None:
+    rows = torch.from_numpy(np.random.default_rng(seed).normal(size=(5, 3)) * 2)
+    cut = clipped(rows, bound)
+    assert (cut.norm(dim=1) <= bound + 1e-9).all()
+    short = rows.norm(dim=1) <= bound
+    torch.testing.assert_close(cut[short], rows[short])
+    torch.testing.assert_close(
+        torch.nn.functional.cosine_similarity(cut, rows), torch.ones(5, dtype=torch.float64)
+    )
+
+
+def test_spectral_scores_are_squared_projections() -> None:
+    points = np.random.default_rng(0).normal(size=(6, WIDTH)) * [5, 1, 1]
+    centred = points - points.mean(0)
+    top = np.linalg.svd(centred)[2][0]
+    np.testing.assert_allclose(spectral_scores(points @ points.T), (centred @ top) ** 2)
+
+
+def test_directions_are_clustered_whatever_their_length() -> None:
+    points = np.array([[1.0, 0, 0], [9, 0.1, 0], [2, 0, 0.1], [3, 0.1, 0.1], [-1, 0, 0], [0, 0, 0]])
+    distances = cosine_distances(points @ points.T)
+    assert distances[0, 4] == pytest.approx(2)
+    assert distances[0, 5] == pytest.approx(1)
+    assert largest_cluster(distances).tolist() == [True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("name", sorted(DEFENCES))
+def test_what_is_assumed_and_where_it_was_published_is_said(name: str) -> None:
+    kind = DEFENCES[name]
+    assert kind.knowledge
+    assert any(character.isdigit() for character in kind.source)
