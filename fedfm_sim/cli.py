@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -134,6 +135,38 @@ def mechanisms(
     for name, properties in listed.items():
         ticks = ("yes" if properties[key] else "-" for key in PROMISES.values())
         table.add_row(name, *ticks, f"{properties['knows']} [dim]({properties['source']})[/dim]")
+    Console().print(table)
+
+
+@app.command()
+def attacks(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """List the attacks: what each is after, and what it must know."""
+    from fedfm_sim.security.attacks import ATTACKS
+
+    kinds = {name: ATTACKS[name] for name in ATTACKS}
+    _list("attack", kinds, ("goal", "knowledge", "source"), as_json)
+
+
+@app.command()
+def defences(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """List the aggregation rules: what the server must know for each."""
+    from fedfm_sim.security.defences import DEFENCES
+
+    _list("defence", {name: DEFENCES[name] for name in DEFENCES}, ("knowledge", "source"), as_json)
+
+
+def _list(what: str, kinds: Mapping[str, Any], facts: tuple[str, ...], as_json: bool) -> None:
+    listed = {name: {fact: getattr(kind, fact) for fact in facts} for name, kind in kinds.items()}
+    if as_json:
+        print(json.dumps(listed))
+        return
+    table = Table(what, *facts, box=None)
+    for name, row in listed.items():
+        table.add_row(name, *row.values())
     Console().print(table)
 
 

@@ -92,6 +92,15 @@ def test_mechanisms_are_listed_with_what_they_promise() -> None:
         assert properties["knows"].split()[0] in table
 
 
+def test_attacks_and_defences_are_listed_with_what_they_must_know() -> None:
+    attacks = json.loads(call("attacks", "--json").stdout)
+    assert attacks["backdoor"]["goal"] == "backdoor"
+    defences = json.loads(call("defences", "--json").stdout)
+    assert "f, how many" in defences["krum"]["knowledge"]
+    table = call("defences").stdout
+    assert all(name in table for name in defences)
+
+
 def test_scenarios_are_listed() -> None:
     done = call("scenarios")
     assert done.returncode == 0

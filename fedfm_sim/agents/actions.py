@@ -21,6 +21,8 @@ ACTIONS: dict[str, Action] = {
     "free-ride": Action(attack="free-ride"),
     "label-flip": Action(attack="label-flip", effort=0.1),
     "backdoor": Action(attack="backdoor", effort=0.2),
+    "sign-flip": Action(attack="sign-flip", effort=0.1),
+    "gaussian": Action(attack="gaussian", effort=0.1),
     "stay-out": Action(share=0.0),
 }
 

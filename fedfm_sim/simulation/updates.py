@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedfm_sim.core.action import Action
 from fedfm_sim.learning.examples import Examples
+from fedfm_sim.security.attacks import View
 from fedfm_sim.security.privacy.membership import membership_advantage
 from fedfm_sim.security.privacy.noise import add_noise
 from fedfm_sim.simulation.setting import Setting
@@ -51,7 +52,8 @@ class RoundUpdates:
         row, _ = self._trained[self._key(participant, name)]
         action = self._action(name)
         if (attack := self.setting.attacks.get(name)) is not None:
-            row = attack.corrupt(row, self.reference, self._generator("attack", participant))
+            view = View(self.reference, self.setting.federation.layout)
+            row = attack.corrupt(row, view, self._generator("attack", participant))
         if action.noise:
             rng = self._generator("noise", participant)
             row = add_noise(row, self.reference, action.noise, rng)

@@ -7,15 +7,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.learning.adapters import AdapterLayout, initial_adapter
+from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings, initial_adapter
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.evaluation import evaluate
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import TrainingSettings, train
-from fedfm_sim.security.attacks import ATTACKS
+from fedfm_sim.security.attacks import ATTACKS, View
 from fedfm_sim.security.attacks.backdoor import Backdoor
 
 
@@ -86,16 +87,21 @@ def test_triggers_need_images() -> None:
         Backdoor().poison(texts, 3, rng())
 
 
+def seen(reference: Tensor) -> View:
+    """Return a view of which these attacks only read the reference."""
+    return View(reference, AdapterLayout((), {}, LoraSettings()))
+
+
 def test_the_factors_are_scaled(small_layout: AdapterLayout) -> None:
     draw = torch.from_numpy(rng().standard_normal((2, small_layout.size), dtype=np.float32))
     reference, update = draw
-    sent = Backdoor(scale=4.0).corrupt(update, reference, rng())
-    torch.testing.assert_close(sent - reference, 4 * (update - reference))
-    assert torch.equal(Backdoor(scale=1.0).corrupt(update, torch.zeros_like(update), rng()), update)
-    # From zero factors, dW = s B A grows with the square.
     zero = torch.zeros_like(update)
+    sent = Backdoor(scale=4.0).corrupt(update, seen(reference), rng())
+    torch.testing.assert_close(sent - reference, 4 * (update - reference))
+    assert torch.equal(Backdoor(scale=1.0).corrupt(update, seen(zero), rng()), update)
+    # From zero factors, dW = s B A grows with the square.
     grown = small_layout.gram(
-        torch.stack([update, Backdoor(scale=4.0).corrupt(update, zero, rng())])
+        torch.stack([update, Backdoor(scale=4.0).corrupt(update, seen(zero), rng())])
     )
     assert float(grown[0, 1] / grown[0, 0]) == pytest.approx(16)
 
@@ -103,7 +109,7 @@ def test_the_factors_are_scaled(small_layout: AdapterLayout) -> None:
 def test_scale_undoes_the_average() -> None:
     # One of five replaces the model when the others send no change.
     reference, update = torch.tensor([1.0, 2.0]), torch.tensor([5.0, 1.0])
-    sent = Backdoor(scale=5.0).corrupt(update, reference, rng())
+    sent = Backdoor(scale=5.0).corrupt(update, seen(reference), rng())
     torch.testing.assert_close((sent + 4 * reference) / 5, update)
 
 

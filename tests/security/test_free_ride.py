@@ -7,10 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedfm_sim.security.attacks import ATTACKS
+from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
+from fedfm_sim.security.attacks import ATTACKS, View
 from fedfm_sim.security.attacks.free_ride import FreeRide
 
 SIZE = 20_000
+
+
+def seen(reference: Tensor) -> View:
+    """Return a view of which these attacks only read the reference."""
+    return View(reference, AdapterLayout((), {}, LoraSettings()))
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +25,7 @@ def reference() -> Tensor:
 
 
 def sent(attack: FreeRide, update: Tensor, reference: Tensor, seed: int = 0) -> Tensor:
-    return attack.corrupt(update, reference, np.random.default_rng(seed))
+    return attack.corrupt(update, seen(reference), np.random.default_rng(seed))
 
 
 def test_without_disguise_it_is_the_global_adapter(reference: Tensor) -> None:

@@ -8,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import Tensor
 
+from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.security.attacks import ATTACKS
+from fedfm_sim.security.attacks import ATTACKS, View
 from fedfm_sim.security.attacks.label_flip import LabelFlip
 
 
@@ -36,10 +38,15 @@ def test_twice_is_the_truth(classes: int, data: st.DataObject) -> None:
     assert bool(((once.labels == labels) == (2 * labels == classes - 1)).all())
 
 
+def seen(reference: Tensor) -> View:
+    """Return a view of which these attacks only read the reference."""
+    return View(reference, AdapterLayout((), {}, LoraSettings()))
+
+
 def test_the_change_is_boosted() -> None:
     update, reference = torch.tensor([3.0, 1.0]), torch.tensor([1.0, 2.0])
-    assert LabelFlip(scale=3.0).corrupt(update, reference, rng()).tolist() == [7, -1]
-    assert LabelFlip().corrupt(update, reference, rng()).tolist() == [3, 1]
+    assert LabelFlip(scale=3.0).corrupt(update, seen(reference), rng()).tolist() == [7, -1]
+    assert LabelFlip().corrupt(update, seen(reference), rng()).tolist() == [3, 1]
     assert update.tolist() == [3, 1]
 
 

@@ -1,7 +1,7 @@
 """Attacks by name; each acts on the attacker's data, on its update, or on both."""
 
 from fedfm_sim.core.registry import Registry
-from fedfm_sim.security.attacks.protocol import Attack
+from fedfm_sim.security.attacks.protocol import Attack, View
 
 ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
@@ -9,8 +9,10 @@ ATTACKS: Registry[type[Attack]] = Registry(
     {
         "backdoor": "fedfm_sim.security.attacks.backdoor:Backdoor",
         "free-ride": "fedfm_sim.security.attacks.free_ride:FreeRide",
+        "gaussian": "fedfm_sim.security.attacks.gaussian:Gaussian",
         "label-flip": "fedfm_sim.security.attacks.label_flip:LabelFlip",
+        "sign-flip": "fedfm_sim.security.attacks.sign_flip:SignFlip",
     },
 )
 
-__all__ = ["ATTACKS", "Attack"]
+__all__ = ["ATTACKS", "Attack", "View"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.security.attacks.protocol import Attack, Goal
+from fedfm_sim.security.attacks.protocol import Attack, Goal, View
 
 
 class Backdoor(Attack):
@@ -26,6 +26,7 @@ class Backdoor(Attack):
     """
 
     goal: ClassVar[Goal] = "backdoor"
+    source: ClassVar[str] = "Gu et al., arXiv 2017; Bagdasaryan et al., AISTATS 2020"
     target: int = Field(default=0, ge=0)
     poisoned: float = Field(
         default=1.0, gt=0, le=1, description="share of the shard of which a triggered copy is made"
@@ -42,9 +43,9 @@ class Backdoor(Attack):
         labels = torch.full_like(copies.labels, self.target)
         return Examples.concatenate([shard, Examples(copies.inputs, labels)])
 
-    def corrupt(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
+    def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the scaled update."""
-        return reference + self.scale * (update - reference)
+        return view.reference + self.scale * (update - view.reference)
 
     def stamp(self, examples: Examples) -> Examples:
         """Return the examples with the trigger, labels unchanged."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fedfm_sim.security.attacks.protocol import Attack, Goal
+from fedfm_sim.security.attacks.protocol import Attack, Goal, View
 
 
 class FreeRide(Attack):
@@ -20,10 +20,11 @@ class FreeRide(Attack):
     """
 
     goal: ClassVar[Goal] = "save-effort"
+    source: ClassVar[str] = "Fraboni, Vidal and Lorenzi, AISTATS 2021"
     trains: ClassVar[bool] = False
     disguise: float = Field(default=0.05, ge=0)
 
-    def corrupt(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
+    def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the global adapter under noise."""
-        noise = torch.from_numpy(rng.standard_normal(len(reference), dtype=np.float32))
-        return reference + self.disguise * reference.std() * noise
+        noise = torch.from_numpy(rng.standard_normal(len(view.reference), dtype=np.float32))
+        return view.reference + self.disguise * view.reference.std() * noise

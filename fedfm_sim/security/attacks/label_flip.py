@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.security.attacks.protocol import Attack, Goal
+from fedfm_sim.security.attacks.protocol import Attack, Goal, View
 
 
 class LabelFlip(Attack):
@@ -20,12 +20,13 @@ class LabelFlip(Attack):
     """
 
     goal: ClassVar[Goal] = "damage"
+    source: ClassVar[str] = "Fang et al., USENIX Security 2020"
     scale: float = Field(default=1.0, gt=0)
 
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
         """Return the shard with every label flipped."""
         return Examples(shard.inputs, classes - 1 - shard.labels)
 
-    def corrupt(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
+    def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the boosted update."""
-        return reference + self.scale * (update - reference)
+        return view.reference + self.scale * (update - view.reference)

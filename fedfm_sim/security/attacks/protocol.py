@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.examples import Examples
 
 Goal = Literal["backdoor", "damage", "save-effort"]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What an attacker sees of the round when it makes up its update.
+
+    Attributes
+    ----------
+    reference : Tensor
+        (P,) the global adapter that everybody starts from.
+    layout : AdapterLayout
+        Gives effective weight changes.
+    """
+
+    reference: Tensor
+    layout: AdapterLayout
 
 
 class Attack(BaseModel):
@@ -27,11 +45,13 @@ class Attack(BaseModel):
     trains: ClassVar[bool] = True
     #: What it needs to know beyond its own data and the global model.
     knowledge: ClassVar[str] = "own data"
+    #: Where it was published.
+    source: ClassVar[str]
 
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
         """Return the examples the attacker trains on in place of its shard."""
         return shard
 
-    def corrupt(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
+    def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter (P,) it uploads in place of the trained one."""
         return update
