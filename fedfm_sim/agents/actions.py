@@ -23,6 +23,10 @@ ACTIONS: dict[str, Action] = {
     "backdoor": Action(attack="backdoor", effort=0.2),
     "sign-flip": Action(attack="sign-flip", effort=0.1),
     "gaussian": Action(attack="gaussian", effort=0.1),
+    "inner-product": Action(attack="inner-product", effort=0.2),
+    "little-is-enough": Action(attack="little-is-enough", effort=0.2),
+    "min-max": Action(attack="min-max", effort=0.2),
+    "min-sum": Action(attack="min-sum", effort=0.2),
     "stay-out": Action(share=0.0),
 }
 

@@ -65,8 +65,8 @@ class Play:
         count, reference = len(self.names), self.updates.reference
         members = np.flatnonzero(self.allocation.selected)
         self.updates.prepare((k, self.names[k]) for k in members.tolist())
-        uploads = [self.updates.upload(k, self.names[k]) for k in members.tolist()]
-        received = receive(uploads, reference, self.setting.federation.layout)
+        self.sent = self._upload(members.tolist())
+        received = receive(list(self.sent.values()), reference, self.setting.federation.layout)
         self.reasons = {int(members[row]): why for row, why in received.reasons.items()}
         sound = [row for row in range(len(members)) if row not in received.reasons]
         self.accepted = members[sound]
@@ -76,6 +76,17 @@ class Play:
         self.weights, self.suspicion = np.zeros(count), np.full(count, np.nan)
         self.weights[self.accepted] = self.aggregate.weights
         self.suspicion[self.accepted] = self.aggregate.suspicion
+
+    def _upload(self, members: list[int]) -> dict[int, Tensor]:
+        """Return what each sends; attacks that see the honest updates come last."""
+        honest = [k for k in members if self.actions[k].attack is None]
+        sent = {k: self.updates.upload(k, self.names[k]) for k in honest}
+        seen = torch.stack(list(sent.values())) if sent else None
+        attackers = len(members) - len(honest)
+        for k in members:
+            if k not in sent:
+                sent[k] = self.updates.upload(k, self.names[k], seen, attackers)
+        return {k: sent[k] for k in members}
 
     def _combine(self, members: npt.NDArray[np.int64]) -> Aggregate:
         reference = self.updates.reference
@@ -128,7 +139,7 @@ class Play:
         return np.array(
             [
                 bool(self.allocation.selected[k])
-                and (k in self.reasons or self.updates.evidence(k, name) > tolerance)
+                and (k in self.reasons or self.updates.evidence(k, name, self.sent[k]) > tolerance)
                 for k, name in enumerate(self.names)
             ]
         )
@@ -159,7 +170,8 @@ class Play:
         """Return one participant's leakage."""
         if not self.allocation.selected[participant]:
             return 0.0
-        return self.updates.advantage(participant, self.names[participant])
+        name, sent = self.names[participant], self.sent[participant]
+        return self.updates.advantage(participant, name, sent)
 
     def cost_of(self, participant: int) -> float:
         """Return c of Eq. 12: work really done, and effort, money."""

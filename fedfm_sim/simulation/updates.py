@@ -46,13 +46,20 @@ class RoundUpdates:
         for row, key in enumerate(missing):
             self._trained[key] = (trained.adapters[row], float(trained.losses[row]))
 
-    def upload(self, participant: int, name: str) -> Tensor:
-        """Return the adapter (P,) that the participant sends when it takes the action."""
+    def upload(
+        self, participant: int, name: str, honest: Tensor | None = None, attackers: int = 1
+    ) -> Tensor:
+        """Return the adapter (P,) that the participant sends when it takes the action.
+
+        ``honest`` (m, P) is what the honest send, for attacks that see it, and
+        ``attackers`` how many attack.
+        """
         self.prepare([(participant, name)])
         row, _ = self._trained[self._key(participant, name)]
         action = self._action(name)
         if (attack := self.setting.attacks.get(name)) is not None:
-            view = View(self.reference, self.setting.federation.layout)
+            others = honest if attack.sees_others and honest is not None else torch.empty(0, 0)
+            view = View(self.reference, self.setting.federation.layout, others, attackers)
             row = attack.corrupt(row, view, self._generator("attack", participant))
         if action.noise:
             rng = self._generator("noise", participant)
@@ -69,8 +76,8 @@ class RoundUpdates:
         shard = self._shard(participant, name)
         return float(len(shard) * self.setting.scenario.training.epochs)
 
-    def evidence(self, participant: int, name: str) -> float:
-        """Return what a replay audit finds: the relative distance from the declared work.
+    def evidence(self, participant: int, name: str, sent: Tensor) -> float:
+        """Return what a replay audit of the upload ``sent`` (P,) finds: how far from declared.
 
         ``|dW - dW'| / |dW'|`` on effective weights, dW' being the update that
         the declared action gives when trained again on the true data.
@@ -83,15 +90,15 @@ class RoundUpdates:
         if action.noise:
             rng = self._generator("noise", participant)
             declared = add_noise(declared, self.reference, action.noise, rng)
-        both = torch.stack([self.upload(participant, name), declared])
+        both = torch.stack([sent, declared])
         if not torch.isfinite(both).all():
             return float("inf")
         gram = setting.federation.layout.change_gram(both, self.reference).numpy()
         squared = gram[0, 0] - 2 * gram[0, 1] + gram[1, 1]
         return float(np.sqrt(max(squared, 0.0) / max(gram[1, 1], 1e-30)))
 
-    def advantage(self, participant: int, name: str) -> float:
-        """Return the membership advantage against the upload, in [0, 1].
+    def advantage(self, participant: int, name: str, sent: Tensor) -> float:
+        """Return the membership advantage against the upload ``sent`` (P,), in [0, 1].
 
         Members are the participant's own examples, others as many test
         examples of the same domain. One who stays out reveals nothing.
@@ -102,7 +109,9 @@ class RoundUpdates:
         # Actions that send the same (report, snoop, overbid) are attacked once.
         attacking = name if action.attack is not None else ""
         key = (participant, action.share, action.noise, attacking)
-        if key not in self._advantage:
+        attack = self.setting.attacks.get(name)
+        changing = attack is not None and attack.sees_others  # with what the others send
+        if key not in self._advantage or changing:
             setting = self.setting
             members = setting.shard_at(participant, self.number)
             others = setting.held_out[participant]
@@ -110,9 +119,7 @@ class RoundUpdates:
             rng = self._generator("membership", participant)
             index = rng.permutation(len(others))[:size]
             pool = Examples.concatenate([members.select(slice(0, size)), others.select(index)])
-            upload = self.upload(participant, name)
-            finite = bool(torch.isfinite(upload).all())
-            row = (upload if finite else self.reference)[None]
+            row = (sent if bool(torch.isfinite(sent).all()) else self.reference)[None]
             losses = np.nan_to_num(setting.federation.evaluate(row, pool).losses[0], nan=1e30)
             self._advantage[key] = membership_advantage(losses[:size], losses[size:])
         return self._advantage[key]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.examples import Examples
+from fedfm_sim.learning.low_rank import changes
 
 Goal = Literal["backdoor", "damage", "save-effort"]
 
@@ -25,10 +27,24 @@ class View:
         (P,) the global adapter that everybody starts from.
     layout : AdapterLayout
         Gives effective weight changes.
+    others : Tensor
+        (m, P) what the honest send this round; empty for an attack that does
+        not say that it sees them.
+    attackers : int
+        How many attack this round, itself included.
     """
 
     reference: Tensor
     layout: AdapterLayout
+    others: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    attackers: int = 1
+
+    @property
+    def honest_changes(self) -> Tensor:
+        """The honest changes of weights (m, D), float64."""
+        if not len(self.others):
+            return torch.empty(0, 0, dtype=torch.float64)
+        return changes(self.layout, self.others, self.reference)
 
 
 class Attack(BaseModel):
@@ -43,6 +59,8 @@ class Attack(BaseModel):
     goal: ClassVar[Goal]
     #: Whether the attacker does the local training that it declares.
     trains: ClassVar[bool] = True
+    #: Whether it is made up from what the honest send this round.
+    sees_others: ClassVar[bool] = False
     #: What it needs to know beyond its own data and the global model.
     knowledge: ClassVar[str] = "own data"
     #: Where it was published.

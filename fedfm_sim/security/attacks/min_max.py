@@ -1,0 +1,72 @@
+"""Min-Max and Min-Sum: as far as possible without being the farthest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedfm_sim.learning.low_rank import fold
+from fedfm_sim.security.attacks.protocol import Attack, Goal, View
+
+#: Halvings of the search for the largest shift.
+HALVINGS = 60
+
+
+class MinMax(Attack):
+    """Shift the honest mean as far as the honest are apart (Shejwalkar and Houmansadr 2021).
+
+    ``dW = mu - g sigma`` with the largest g at which the largest distance to an
+    honest update is at most the largest among the honest; sigma is their
+    standard deviation per coordinate of dW.
+    """
+
+    goal: ClassVar[Goal] = "damage"
+    trains: ClassVar[bool] = False
+    sees_others: ClassVar[bool] = True
+    knowledge: ClassVar[str] = "the honest updates"
+    source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
+
+    def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
+        """Return the adapter nearest to the shifted mean; honest where nobody else is."""
+        rows = view.honest_changes
+        if not len(rows):
+            return update
+        direction = -rows.std(0, correction=0)
+        return fold(view.layout, shifted(rows, direction, self.spread), view.reference)[0]
+
+    @staticmethod
+    def spread(squares: Tensor) -> Tensor:
+        """Return how far out points are, from their squared distances (..., m) to the honest."""
+        return squares.amax(-1)
+
+
+class MinSum(MinMax):
+    """As `MinMax`, but the sum of squared distances may not exceed the largest honest one."""
+
+    @staticmethod
+    def spread(squares: Tensor) -> Tensor:
+        """Return the sums of squared distances."""
+        return squares.sum(-1)
+
+
+def shifted(rows: Tensor, direction: Tensor, spread: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return ``mean + g direction`` (D,) with the largest g within the honest spread."""
+    mean = rows.mean(0)
+    bound = float(spread(torch.cdist(rows, rows) ** 2).max())
+    if not direction.any():
+        return mean
+
+    def within(g: float) -> bool:
+        return float(spread(((rows - mean - g * direction) ** 2).sum(1))) <= bound
+
+    low, high = 0.0, 1.0
+    while within(high):
+        low, high = high, 2 * high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) else (low, middle)
+    return mean + low * direction
