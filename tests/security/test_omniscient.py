@@ -56,7 +56,7 @@ def test_inner_products_turn_the_mean_past_a_scale(seed: int, honest: int, attac
 @pytest.mark.parametrize(
     ("honest", "attackers", "z"),
     # n = 5, f = 1 and n = 10, f = 2 are void; n = 50, f = 12: s = 14, z = Phi^-1(24 / 38).
-    [(4, 1, 0.0), (8, 2, 0.0), (38, 12, 0.33604), (16, 4, 0.15731)],
+    [(4, 1, 0.0), (8, 2, 0.0), (38, 12, 0.33604), (16, 4, 0.15731), (1, 3, 0.0), (2, 9, 0.0)],
 )
 def test_z_by_hand(honest: int, attackers: int, z: float) -> None:
     assert largest_z(honest, attackers) == pytest.approx(z, abs=1e-4)

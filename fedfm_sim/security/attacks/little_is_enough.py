@@ -40,6 +40,10 @@ class LittleIsEnough(Attack):
 
 
 def largest_z(honest: int, attackers: int) -> float:
-    """Return z_max for so many honest participants and attackers; at least 0."""
-    supporters = (honest + attackers) // 2 + 1 - attackers
+    """Return z_max for so many honest participants and attackers; at least 0.
+
+    Attackers who are a majority by themselves are counted as needing one supporter,
+    as they would need no bound at all.
+    """
+    supporters = max(1, (honest + attackers) // 2 + 1 - attackers)
     return max(0.0, float(norm.ppf((honest - supporters) / honest)))
