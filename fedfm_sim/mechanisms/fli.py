@@ -4,11 +4,13 @@ References
 ----------
 .. [1] H. Yu, Z. Liu, Y. Liu, T. Chen, M. Cong, X. Weng, D. Niyato and Q. Yang, "A
    fairness-aware incentive scheme for federated learning", AIES 2020, pp. 393-399.
+.. [2] Q. Yang, Y. Liu, Y. Cheng, Y. Kang, T. Chen and H. Yu, "Federated Learning",
+   Morgan and Claypool, 2019, section 7.2 (equations 7.7 to 7.21, algorithm 7.1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +36,16 @@ class Queues:
         Y: costs not yet paid back, money.
     waiting : (n,) array
         Q: grows while regret lasts, money.
+    spent : (n,) array
+        What taking part has cost each so far, money; by default nothing.
+    rounds : (n,) array
+        In how many rounds it did.
     """
 
     regret: Array
     waiting: Array
+    spent: Array = field(default_factory=lambda: np.zeros(()))
+    rounds: Array = field(default_factory=lambda: np.zeros(()))
 
     @classmethod
     def empty(cls, participants: int) -> Queues:
@@ -45,14 +53,21 @@ class Queues:
         return cls(np.zeros(participants), np.zeros(participants))
 
     def growth(self, costs: Array) -> Array:
-        """Return lambda: the cost of those who are owed something already, money."""
-        return np.where(self.regret > 0, costs, 0.0)
+        """Return lambda, money: for those who are owed something already, their mean cost.
+
+        The mean is over the rounds that cost them something, this one included. So
+        waiting grows in rounds that a participant sits out, too ([2]_, equation 7.9).
+        """
+        often = np.maximum(self.rounds + (costs > 0), 1)
+        return np.where(self.regret > 0, (self.spent + costs) / often, 0.0)
 
     def after(self, costs: Array, paid: Array) -> Queues:
         """Return ``max(Y + c - paid, 0)`` and ``max(Q + lambda - paid, 0)``."""
         return Queues(
             np.maximum(self.regret + costs - paid, 0.0),
             np.maximum(self.waiting + self.growth(costs) - paid, 0.0),
+            self.spent + costs,
+            self.rounds + (costs > 0),
         )
 
 
@@ -64,10 +79,11 @@ def instalments(
     .. math:: u_i = \tfrac12 (\omega q_i + Y_i + c_i + Q_i + \lambda_i), \qquad
        \hat u_i = B \, u_i / \sum_j u_j
 
-    where ``lambda_i`` is the cost of who is owed something already and 0
-    otherwise. Then ``Y_i <- max(Y_i + c_i - paid_i, 0)`` and
-    ``Q_i <- max(Q_i + lambda_i - paid_i, 0)`` [1]_. Payments balance what was
-    contributed, what is owed, and for how long.
+    where ``lambda_i`` is the mean cost so far of who is owed something already and
+    0 otherwise. Then ``Y_i <- max(Y_i + c_i - paid_i, 0)`` and
+    ``Q_i <- max(Q_i + lambda_i - paid_i, 0)`` [1]_ [2]_. Payments balance what was
+    contributed, what is owed, and for how long: ``u`` maximises
+    ``omega sum(q u)`` less a bound on the growth of ``sum(Y**2 + Q**2) / 2``.
 
     Parameters
     ----------
@@ -107,6 +123,8 @@ def instalments(
 class FairInstalments(PaidByContribution):
     """FLI over the rounds of a federation (see `instalments`).
 
+    Who is owed something is paid instalments in rounds that it sits out, too.
+
     Assumptions: the server values coalitions after the round, and knows what a
     unit of work costs, alike for all.
 
@@ -139,21 +157,18 @@ class FairInstalments(PaidByContribution):
     _queues: Queues | None = PrivateAttr(default=None)
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
-        """Return this round's instalments, money, to those who take part in it."""
-        return np.where(allocation.selected, self._instalments(delivery), 0.0)
+        """Return this round's instalments, money."""
+        values = self.contributions(delivery) * (delivery.units > 0)
+        return instalments(
+            self.budget, values, self._costs(delivery), self._owed(delivery), self.weight
+        )[0]
 
     def learn(self, payments: Array, delivery: Delivery) -> None:
         """Move the queues by what was really paid."""
-        costs = self.unit_cost * delivery.units
-        self._queues = self._owed(delivery).after(costs, payments)
+        self._queues = self._owed(delivery).after(self._costs(delivery), payments)
+
+    def _costs(self, delivery: Delivery) -> Array:
+        return self.unit_cost * delivery.units
 
     def _owed(self, delivery: Delivery) -> Queues:
         return self._queues or Queues.empty(len(delivery.units))
-
-    def _instalments(self, delivery: Delivery) -> Array:
-        values = self.contributions(delivery)
-        working = delivery.units > 0
-        queues = self._owed(delivery)
-        present = Queues(queues.regret * working, queues.waiting * working)
-        costs = self.unit_cost * delivery.units
-        return instalments(self.budget, values * working, costs, present, self.weight)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
@@ -48,6 +48,33 @@ def test_the_budget_is_paid_out_and_queues_only_grow_by_costs(
     assert (after.regret + paid >= queues.regret + costs - 1e-9).all()
 
 
+def test_waiting_grows_by_the_mean_cost_in_rounds_sat_out_too() -> None:
+    # Yang et al., "Federated Learning", 2019, equations 7.8 and 7.9.
+    nothing = np.zeros(1)
+    queues = Queues.empty(1).after(np.array([2.0]), nothing).after(np.array([4.0]), nothing)
+    assert (queues.regret.item(), queues.waiting.item()) == (6.0, 3.0)
+    idle = queues.after(nothing, nothing)
+    assert (idle.regret.item(), idle.waiting.item()) == (6.0, 6.0)
+    settled = idle.after(nothing, np.array([6.0])).after(nothing, nothing)
+    assert (settled.regret.item(), settled.waiting.item()) == (0.0, 3.0)
+
+
+@settings(max_examples=20)
+@given(amounts, amounts, amounts, amounts)
+def test_what_is_due_maximises_utility_less_the_bound_on_drift(
+    quality: list[float], costs: list[float], regret: list[float], wait: list[float]
+) -> None:
+    # Yang et al., "Federated Learning", 2019, equation 7.15, where omega is 1/2.
+    queues = Queues(np.array(regret), np.array(wait))
+    linear = 0.5 * np.array(quality) + queues.regret + costs + queues.waiting
+    linear += queues.growth(np.array(costs))
+
+    # With as much money as is due, it is paid; nothing else makes u (linear - u) larger.
+    due, _ = instalments(float(linear.sum() / 2), quality, costs, queues, weight=0.5)
+    others = due + np.linspace(-1, 1, 201)[:, None] * (1 + due)
+    assert (due * (linear - due) >= others * (linear - others) - 1e-9 * (1 + due**2)).all()
+
+
 def test_whoever_is_owed_more_is_paid_more() -> None:
     owed = Queues(np.array([5.0, 0.0]), np.array([5.0, 0.0]))
     paid, _ = instalments(10.0, [1, 1], [1, 1], owed, weight=1.0)
@@ -87,8 +114,18 @@ def test_the_mechanism_owes_what_it_did_not_pay() -> None:
     assert mechanism.pay(allocation, delivery).tolist() == first.tolist()
     mechanism.learn(np.array([0.0, 1.0]), delivery)  # the first was convicted, say
     second = mechanism.pay(allocation, delivery)
-    # due: (1 owed + 1 + 1) / 2 and 0.5 / 2
+    # due: (1 owed + 1 + lambda 1) / 2 and 0.5 / 2
     assert second == pytest.approx([6 / 7, 1 / 7])
+
+
+def test_debts_are_paid_to_those_who_sit_the_round_out() -> None:
+    mechanism = FairInstalments(budget=1.0, unit_cost=0.1, weight=0.0)
+    both = Delivery(np.array([10.0, 10.0]), ADDITIVE)
+    mechanism.learn(np.array([0.5, 0.5]), both)  # 0.5 is owed to each
+    out = mechanism.allocate(Offers(np.array([10.0, 0]), np.zeros(2), np.ones(2)), Announcement())
+    alone = Delivery(np.array([10.0, 0.0]), CoalitionGame.from_table([0.0, 1, 0, 1]))
+    # due: (0.5 owed + 1 + lambda 1) / 2 and (0.5 owed + lambda 1) / 2
+    assert mechanism.pay(out, alone) == pytest.approx([2.5 / 4, 1.5 / 4])
 
 
 def test_revenue_is_shared_by_all_contributions_so_far() -> None:
