@@ -84,15 +84,21 @@ from fedfm_sim.mechanisms.contribution.monte_carlo_least_core import (
 from fedfm_sim.mechanisms.contribution.nucleolus import Nucleolus, nucleolus, prenucleolus
 from fedfm_sim.mechanisms.contribution.reconstruction import contribution_index, multi_round
 from fedfm_sim.mechanisms.contribution.shapley import shapley_values, weighted_voting_shapley
-from fedfm_sim.mechanisms.fli import FairInstalments, Queues, instalments
-from fedfm_sim.mechanisms.leader import (
-    LeaderSolution,
-    best_responses,
+from fedfm_sim.mechanisms.delay import (
+    DelayEquilibrium,
+    best_round,
     cheapest_delay,
     delay_response,
-    privacy_response,
+    fastest_round,
+)
+from fedfm_sim.mechanisms.fli import FairInstalments, Queues, instalments
+from fedfm_sim.mechanisms.leader import (
+    BestResponses,
+    LeaderSolution,
+    best_responses,
     solve_leader,
 )
+from fedfm_sim.mechanisms.privacy_price import privacy_price, privacy_response
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
@@ -161,6 +167,7 @@ __all__ = [
     "Announcement",
     "AuctionResult",
     "Belief",
+    "BestResponses",
     "BudgetFeasibleAuction",
     "BundleResult",
     "CoalitionGame",
@@ -173,6 +180,7 @@ __all__ = [
     "ContributionShare",
     "CoreSelectingAuction",
     "CosineGradient",
+    "DelayEquilibrium",
     "Delivery",
     "DiscreteBelief",
     "DoubleAuctionResult",
@@ -217,6 +225,7 @@ __all__ = [
     "best_prize",
     "best_response",
     "best_responses",
+    "best_round",
     "beta_reputation",
     "budget_feasible",
     "cheapest_delay",
@@ -237,6 +246,7 @@ __all__ = [
     "excesses",
     "exclusion_deters",
     "expected_fine",
+    "fastest_round",
     "fmore",
     "forward",
     "full_menu",
@@ -256,6 +266,7 @@ __all__ = [
     "optimal_revenue",
     "posted_price",
     "prenucleolus",
+    "privacy_price",
     "privacy_response",
     "proportional_shares",
     "rank_correlation",

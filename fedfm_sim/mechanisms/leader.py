@@ -1,14 +1,10 @@
-"""General leader-follower problems, by a nested search, and two published ones.
+"""General leader-follower problems, by a search over what the followers answer.
+
+`delay` and `privacy_price` are two that use it.
 
 References
 ----------
 .. [1] H. von Stackelberg, "Marktform und Gleichgewicht", 1934.
-.. [2] Y. Sarikaya and O. Ercetin, "Motivating workers in federated learning: a
-   Stackelberg game perspective", IEEE Networking Letters 2(1), 2020, pp. 23-27
-   (the time of a round as what the leader pays for).
-.. [3] M. Zhang, E. Wei and R. Berry, "Faithful edge federated learning: scalability
-   and privacy", IEEE Journal on Selected Areas in Communications 39(12), 2021,
-   pp. 3790-3804 (privacy as what the followers sell).
 """
 
 from __future__ import annotations
@@ -77,7 +73,8 @@ def solve_leader(
     Raises
     ------
     UserError
-        When the bounds are empty, not finite, or too many to search.
+        When the bounds are empty, not finite, or too many to search, or the objective
+        is not a number somewhere.
     """
     box = np.asarray(bounds, dtype=np.float64)
     if box.ndim != 2 or box.shape[1:] != (2,) or not 1 <= len(box) <= 3:
@@ -87,7 +84,10 @@ def solve_leader(
 
     def loss(decision: Array) -> float:
         inside = np.clip(np.atleast_1d(decision), box[:, 0], box[:, 1])
-        return -float(objective(inside, response(inside)))
+        utility = float(objective(inside, response(inside)))
+        if np.isnan(utility):
+            raise UserError(f"the leader's objective is not a number at {inside.tolist()}")
+        return -utility
 
     ranges = tuple((low, high) for low, high in box)
     start = np.atleast_1d(brute(loss, ranges, Ns=points, finish=None))
@@ -102,10 +102,34 @@ def solve_leader(
     return LeaderSolution(decision, response(decision), -loss(decision))
 
 
+@dataclass(frozen=True, eq=False)
+class BestResponses:
+    """Where best responses led.
+
+    Attributes
+    ----------
+    efforts : (n,) array
+    converged : bool
+        Whether they settled, so that ``efforts`` is an equilibrium.
+    rounds : int
+        How often everybody replied.
+    gap : float
+        How far any reply of the last round was from what was played, in its unit.
+    """
+
+    efforts: Array
+    converged: bool
+    rounds: int
+    gap: float
+
+
 def best_responses(
-    reply: Callable[[int, Array], float], start: npt.ArrayLike, damping: float = 0.5
-) -> Array:
-    """Return the followers' equilibrium by best responses in turn, damped.
+    reply: Callable[[int, Array], float],
+    start: npt.ArrayLike,
+    damping: float = 0.5,
+    most_rounds: int = 10_000,
+) -> BestResponses:
+    """Let followers reply to each other in turn until nobody wants to move.
 
     Parameters
     ----------
@@ -114,87 +138,33 @@ def best_responses(
     start : (n,) array
     damping : float
         Share of the way gone each time, in (0, 1].
+    most_rounds : int
+        After which to give up, at least 1: there may be no pure equilibrium, or it
+        may repel.
+
+    Returns
+    -------
+    BestResponses
+        It says whether they settled; nothing is raised where they did not.
 
     Raises
     ------
     UserError
-        When they have not settled after 10,000 rounds: there may be no pure
-        equilibrium, or it repels.
+        When a parameter is out of its range or a reply is not finite.
     """
+    if not (0 < damping <= 1 and most_rounds >= 1):
+        raise UserError("best responses need a damping in (0, 1] and at least 1 round")
     efforts = np.array(start, dtype=np.float64)
-    for _ in range(10_000):
-        before = efforts.copy()
+    if efforts.ndim != 1 or not np.isfinite(efforts).all():
+        raise UserError("best responses start from a flat array of finite efforts")
+    converged, gap, done = False, 0.0, 0
+    while not converged and done < most_rounds:
+        gap, done = 0.0, done + 1
         for player in range(efforts.size):
-            efforts[player] += damping * (reply(player, efforts) - efforts[player])
-        if np.abs(efforts - before).max(initial=0.0) <= SETTLED * (1 + np.abs(efforts).max()):
-            return efforts
-    raise UserError("best responses did not settle in 10,000 rounds")
-
-
-def delay_response(prices: npt.ArrayLike, work: npt.ArrayLike, kappa: npt.ArrayLike) -> Array:
-    """Return the speeds at which followers work when paid ``price`` per unit of speed.
-
-    Follower i maximises ``q_i P - kappa_i work_i P**2`` (reward for its speed, less the
-    energy of ``work_i`` cycles at speed P): ``P_i = q_i / (2 kappa_i work_i)`` [2]_.
-    A round takes as long as the slowest, ``max work_i / P_i``.
-
-    Parameters
-    ----------
-    prices, work, kappa : (n,) arrays
-        Money per speed, at least 0; cycles and money per cycle and squared speed, above 0.
-
-    Raises
-    ------
-    UserError
-        When a number is out of range.
-    """
-    q, cycles, energy = (np.asarray(part, dtype=np.float64) for part in (prices, work, kappa))
-    if (q < 0).any() or not ((cycles > 0).all() and (energy > 0).all()):
-        raise UserError("prices must be at least 0, work and kappa above 0")
-    return np.asarray(q / (2 * energy * cycles))
-
-
-def cheapest_delay(time: float, work: npt.ArrayLike, kappa: npt.ArrayLike) -> Array:
-    """Return the least prices with which a round takes ``time``.
-
-    Nobody need be faster than the deadline, so everybody works at
-    ``P_i = work_i / time``, for ``q_i = 2 kappa_i work_i**2 / time`` [2]_.
-
-    Raises
-    ------
-    UserError
-        When the time is not above 0.
-    """
-    if not (np.isfinite(time) and time > 0):
-        raise UserError(f"the time of a round must be above 0, got {time}")
-    cycles, energy = np.asarray(work, dtype=np.float64), np.asarray(kappa, dtype=np.float64)
-    return np.asarray(2 * energy * cycles**2 / time)
-
-
-def privacy_response(price: float, sensitivity: npt.ArrayLike, most: float) -> Array:
-    """Return the privacy budgets that followers sell at ``price`` per unit of epsilon.
-
-    Follower i maximises ``price e - v_i e**2`` for 0 <= e <= ``most``, where v_i is how much
-    privacy is worth to it: ``e_i = min(price / (2 v_i), most)`` [3]_. Whom privacy
-    is worth nothing sells all.
-
-    Parameters
-    ----------
-    price : float
-        Money per unit of epsilon, at least 0.
-    sensitivity : (n,) array
-        v, money per squared epsilon, at least 0.
-    most : float
-        Largest epsilon that anybody may spend, above 0.
-
-    Raises
-    ------
-    UserError
-        When a number is out of range.
-    """
-    value = np.asarray(sensitivity, dtype=np.float64)
-    if price < 0 or (value < 0).any() or not most > 0:
-        raise UserError("price and sensitivity must be at least 0, the largest epsilon above 0")
-    with np.errstate(over="ignore"):  # whom privacy is worth next to nothing
-        wanted = np.divide(price, 2 * value, out=np.full(value.shape, np.inf), where=value > 0)
-    return np.minimum(wanted, most) if price > 0 else np.zeros_like(value)
+            wanted = float(reply(player, efforts)) - efforts[player]
+            if not np.isfinite(wanted):
+                raise UserError(f"the best response of follower {player} is not finite")
+            efforts[player] += damping * wanted
+            gap = max(gap, float(abs(wanted)))
+        converged = bool(gap <= SETTLED * (1 + np.abs(efforts).max(initial=0.0)))
+    return BestResponses(efforts, converged, done, gap)
