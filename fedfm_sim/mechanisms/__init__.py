@@ -59,6 +59,7 @@ from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_doubl
 from fedfm_sim.mechanisms.audit import (
     Sanctions,
     deterrence_rate,
+    deterring_discount,
     deterring_fine,
     draw_audits,
     exclusion_deters,
@@ -239,6 +240,7 @@ __all__ = [
     "cosine_gradient",
     "delay_response",
     "deterrence_rate",
+    "deterring_discount",
     "deterring_fine",
     "draw_audits",
     "equilibrium_bid",

@@ -12,11 +12,13 @@ References
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from collections.abc import Callable
+from math import inf, isfinite, nextafter
 from typing import Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.optimize import brentq
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import Mask
@@ -188,18 +190,25 @@ def deterrence_rate(
 
 
 def deterring_fine(
-    gain: float, audit_rate: float, detection: float, *, false_alarm: float = 0.0
+    gain: float,
+    audit_rate: float,
+    detection: float,
+    *,
+    confiscate: bool = True,
+    false_alarm: float = 0.0,
 ) -> float:
     """Return the least fine at which cheating does not pay, money.
 
-    The other side of `deterrence_rate`, with confiscation: ``g (1 - p d) <= p (d - f) F``,
-    so ``F >= g (1 - p d) / (p (d - f))``. A deposit of that size secures it.
+    The other side of `deterrence_rate`. With ``confiscate``,
+    ``g (1 - p d) <= p (d - f) F``, so ``F >= g (1 - p d) / (p (d - f))``; without,
+    ``F >= g / (p (d - f))``. It can only be collected from who can pay: a deposit of
+    that size secures it, and a smaller one deters no more than a fine of its size.
 
     Parameters
     ----------
     gain : float
         Money that undetected cheating earns over honesty.
-    audit_rate, detection, false_alarm : float
+    audit_rate, detection, confiscate, false_alarm
         As for `deterrence_rate`.
 
     Returns
@@ -217,7 +226,7 @@ def deterring_fine(
     _check(0.0, detection, false_alarm)
     if not isfinite(gain):
         raise UserError(f"the gain must be finite, got {gain}")
-    kept = gain * (1 - audit_rate * detection)
+    kept = gain * (1 - audit_rate * detection) if confiscate else gain
     if kept <= 0:
         return 0.0
     power = audit_rate * (detection - false_alarm)
@@ -233,47 +242,122 @@ def exclusion_deters(
     *,
     fine: float = 0.0,
     strikes: int = 1,
+    false_alarm: float = 0.0,
 ) -> bool:
     """Return whether losing one's place keeps a cheater honest in the long run [2]_ [3]_.
 
-    Rounds repeat without end, and a later one counts ``discount`` as much as
-    the one before. A round of cheating earns ``honest_profit + gain`` where it is
-    not convicted; where it is, with probability ``q = p d``, both are lost and the
-    fine is due, and after ``strikes`` convictions the cheater is out for good.
-    With V the value of the best plan with some strikes left and V' with one less,
-    ``V = max(h / (1 - D), ((1 - q)(h + g) - q F + D q V') / (1 - D (1 - q)))``.
+    Rounds repeat without end, and a later one counts ``D`` as much as the one
+    before. A round earns ``h`` honestly and ``h + g`` by cheating; a conviction, of
+    which the honest run the risk ``a = p f`` and cheaters ``q = p d``, loses that and
+    costs the fine, and after ``m`` convictions one is out for good. Honest play expects
+    ``r = (1 - a) h - a F`` now, and with j convictions left, the next one would cost
+    ``dV_j = b**(j - 1) r / (1 - D (1 - a))`` of the future, for
+    ``b = D a / (1 - D (1 - a))``. By the principle of one deviation, honesty is an
+    equilibrium when at every j cheating once gains no more than that:
+    ``(1 - q) (h + g) - q F - r <= D (q - a) dV_j``.
 
     Parameters
     ----------
     gain : float
         Money per round that undetected cheating earns over honesty.
     honest_profit : float
-        Money per round that an honest participant keeps, at least 0.
-    audit_rate, detection : float
-        Probabilities p and d.
+        Money h per round that an honest participant keeps, at least 0.
+    audit_rate, detection, false_alarm : float
+        Probabilities p, d and f.
     discount : float
         D, in [0, 1).
     fine : float
         Money per conviction.
     strikes : int
-        Convictions until exclusion, at least 1.
+        Convictions m until exclusion, at least 1.
+
+    Raises
+    ------
+    UserError
+        When a parameter is out of its range.
+
+    Notes
+    -----
+    Without false alarms, only the last strike threatens: an honest participant loses
+    nothing by an earlier one, so from two strikes on exclusion adds nothing to the fine.
+    """
+    if not 0 <= discount < 1:
+        raise UserError(f"exclusion needs a discount in [0, 1), got {discount}")
+    tempts, deters = _exclusion(
+        gain, honest_profit, audit_rate, detection, fine, strikes, false_alarm
+    )
+    return tempts <= deters(discount)
+
+
+def deterring_discount(
+    gain: float,
+    honest_profit: float,
+    audit_rate: float,
+    detection: float,
+    *,
+    fine: float = 0.0,
+    strikes: int = 1,
+    false_alarm: float = 0.0,
+) -> float:
+    """Return the least discount factor at which exclusion keeps participants honest.
+
+    Where honesty pays and cheaters are convicted more often, what exclusion threatens
+    grows with patience, so there is one threshold. With one strike it is
+    ``t / (t (1 - a) + (q - a) r)``, where t is what cheating once gains (see
+    `exclusion_deters` for the rest); with more it is searched for.
+
+    Parameters
+    ----------
+    gain, honest_profit, audit_rate, detection, fine, strikes, false_alarm
+        As for `exclusion_deters`.
+
+    Returns
+    -------
+    float
+        In [0, 1); 0 when cheating does not pay in a single round, and infinity when
+        no patience is enough.
 
     Raises
     ------
     UserError
         When a parameter is out of its range.
     """
+    tempts, deters = _exclusion(
+        gain, honest_profit, audit_rate, detection, fine, strikes, false_alarm
+    )
+    if tempts <= 0:
+        return 0.0
+    most = nextafter(1.0, 0.0)
+    if deters(most) < tempts:
+        return inf
+    return float(brentq(lambda discount: deters(discount) - tempts, 0.0, most, xtol=1e-14))
+
+
+def _exclusion(
+    gain: float,
+    honest_profit: float,
+    audit_rate: float,
+    detection: float,
+    fine: float,
+    strikes: int,
+    false_alarm: float,
+) -> tuple[float, Callable[[float], float]]:
+    """Return what cheating once gains, and what it loses by discount factor, money."""
     _probability("audit rate", audit_rate)
-    _check(fine, detection, 0.0)
-    if not (0 <= discount < 1 and strikes >= 1 and honest_profit >= 0 and isfinite(gain)):
-        raise UserError("exclusion needs a discount in [0, 1), strikes >= 1 and a profit >= 0")
-    honest, caught = honest_profit / (1 - discount), audit_rate * detection
-    now = (1 - caught) * (honest_profit + gain) - caught * fine
-    fewer_strikes = cheating = 0.0
-    for _ in range(strikes):
-        cheating = (now + discount * caught * fewer_strikes) / (1 - discount * (1 - caught))
-        fewer_strikes = max(honest, cheating)
-    return cheating <= honest
+    _check(fine, detection, false_alarm)
+    if not (strikes >= 1 and isfinite(gain) and isfinite(honest_profit) and honest_profit >= 0):
+        raise UserError("exclusion needs a finite gain, a profit of at least 0 and strikes >= 1")
+    caught, accused = audit_rate * detection, audit_rate * false_alarm
+    honest = (1 - accused) * honest_profit - accused * fine
+    cheating = (1 - caught) * (honest_profit + gain) - caught * fine
+
+    def deters(discount: float) -> float:
+        lasting = 1 - discount * (1 - accused)
+        last = discount * (caught - accused) * honest / lasting
+        # Between the last strike and the first it rises or falls all the way.
+        return min(last, last * (discount * accused / lasting) ** (strikes - 1))
+
+    return cheating - honest, deters
 
 
 def _check(fine: float, detection: float, false_alarm: float) -> None:

@@ -10,9 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.game import Values
 from fedfm_sim.mechanisms import (
     Sanctions,
     deterrence_rate,
+    deterring_discount,
     deterring_fine,
     draw_audits,
     exclusion_deters,
@@ -159,56 +161,138 @@ def test_no_sanctions_unless_asked_for() -> None:
     assert set(Sanctions().model_dump().values()) == {0.0}
 
 
-@given(st.floats(0.01, 100), probability, probability, probability)
-def test_the_fine_is_where_cheating_stops_paying(gain: float, p: float, d: float, f: float) -> None:
+@given(st.floats(0.01, 100), probability, probability, probability, st.booleans())
+def test_the_fine_is_where_cheating_stops_paying(
+    gain: float, p: float, d: float, f: float, confiscate: bool
+) -> None:
     assume(abs(d - f) > 1e-3 and 1 - p * d > 1e-6)  # else rounding decides
-    fine = deterring_fine(gain, p, d, false_alarm=f)
+    fine = deterring_fine(gain, p, d, confiscate=confiscate, false_alarm=f)
     if fine == inf:
-        assert advantage(p, gain, 1e9, d, f, confiscate=True) > 0
+        assert advantage(p, gain, 1e9, d, f, confiscate) > 0
         return
-    assert advantage(p, gain, fine, d, f, confiscate=True) <= 1e-9 * (1 + gain + fine)
+    assert advantage(p, gain, fine, d, f, confiscate) <= 1e-9 * (1 + gain + fine)
     if fine > 0:
-        assert advantage(p, gain, 0.99 * fine, d, f, confiscate=True) > 0
+        assert advantage(p, gain, 0.99 * fine, d, f, confiscate) > 0
 
 
 def test_fine_and_rate_are_two_sides_of_one_threshold() -> None:
     fine = deterring_fine(2.0, 0.25, 0.8)
     assert fine == pytest.approx(2 * (1 - 0.2) / 0.2)
     assert deterrence_rate(2.0, fine, 0.8) == pytest.approx(0.25)
+    fine = deterring_fine(2.0, 0.25, 0.8, confiscate=False, false_alarm=0.1)
+    assert fine == pytest.approx(2 / (0.25 * 0.7))
+    again = deterrence_rate(2.0, fine, 0.8, confiscate=False, false_alarm=0.1)
+    assert again == pytest.approx(0.25)
 
 
 def best_plan(
-    gain: float, profit: float, caught: float, discount: float, fine: float, strikes: int
+    gain: float,
+    profit: float,
+    caught: float,
+    accused: float,
+    discount: float,
+    fine: float,
+    strikes: int,
 ) -> tuple[float, float]:
     """Return the values of honesty and of the best plan, by value iteration."""
-    values = np.zeros(strikes + 1)
-    for _ in range(3000):
-        before = values.copy()
-        for left in range(1, strikes + 1):
-            honest = profit + discount * before[left]
-            cheat = (1 - caught) * (profit + gain + discount * before[left]) + caught * (
-                discount * before[left - 1] - fine
-            )
-            values[left] = max(honest, cheat)
-    return profit / (1 - discount), float(values[strikes])
+    honesty, best = np.zeros(strikes + 1), np.zeros(strikes + 1)
+
+    def value(earned: float, convicted: float, later: Values) -> Values:
+        stays = (1 - convicted) * (earned + discount * later[1:])
+        return stays + convicted * (discount * later[:-1] - fine)
+
+    for _ in range(400):
+        honesty[1:] = value(profit, accused, honesty)
+        best[1:] = np.maximum(value(profit, accused, best), value(profit + gain, caught, best))
+    return float(honesty[strikes]), float(best[strikes])
 
 
-@settings(max_examples=30)
-@given(
+exclusions = st.tuples(
     st.floats(0.1, 10),
     st.floats(0, 5),
-    st.floats(0, 1),
-    st.floats(0, 0.9),
+    probability,
+    probability,
     st.floats(0, 5),
     st.integers(1, 3),
 )
+
+
+@settings(max_examples=60)
+@given(exclusions, st.one_of(st.just(0.0), probability), st.floats(0, 0.9))
 def test_exclusion_by_value_iteration(
-    gain: float, profit: float, caught: float, discount: float, fine: float, strikes: int
+    case: tuple[float, float, float, float, float, int], f: float, discount: float
 ) -> None:
-    honest, best = best_plan(gain, profit, caught, discount, fine, strikes)
+    gain, profit, p, d, fine, strikes = case
+    honest, best = best_plan(gain, profit, p * d, p * f, discount, fine, strikes)
     assume(abs(best - honest) > 1e-6 or best == honest)
-    found = exclusion_deters(gain, profit, caught, 1.0, discount, fine=fine, strikes=strikes)
+    found = exclusion_deters(
+        gain, profit, p, d, discount, fine=fine, strikes=strikes, false_alarm=f
+    )
     assert found == (best <= honest + 1e-9)
+
+
+@pytest.mark.parametrize("false_alarm", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("strikes", [1, 2, 4])
+def test_both_answers_occur_and_agree_with_value_iteration(
+    strikes: int, false_alarm: float
+) -> None:
+    answers = set()
+    for gain in (0.2, 2.0, 60.0):
+        found = exclusion_deters(
+            gain, 2.0, 0.5, 0.8, 0.9, fine=0.5, strikes=strikes, false_alarm=false_alarm
+        )
+        honest, best = best_plan(gain, 2.0, 0.4, 0.5 * false_alarm, 0.9, 0.5, strikes)
+        assert found == (best <= honest + 1e-9)
+        answers.add(found)
+    assert answers == {True, False}
+
+
+def test_only_the_last_strike_threatens_where_nobody_is_accused_falsely() -> None:
+    # One round: 0.7 (1 + 1) - 1 = 0.4 is gained; 0.3 of 1 a round for ever is at stake.
+    assert exclusion_deters(1.0, 1.0, 0.3, 1.0, 0.99)
+    assert not exclusion_deters(1.0, 1.0, 0.3, 1.0, 0.99, strikes=2)
+    # Where one can be, the strike that is lost may be needed.
+    assert exclusion_deters(1.0, 1.0, 0.3, 1.0, 0.99, strikes=2, false_alarm=0.2)
+
+
+@pytest.mark.parametrize(("p", "d", "f"), [(0.3, 1.0, 0.0), (0.5, 0.8, 0.1), (0.9, 0.6, 0.3)])
+def test_with_one_strike_the_patience_needed_is_the_closed_form(
+    p: float, d: float, f: float
+) -> None:
+    q, a = p * d, p * f
+    honest = (1 - a) * 1.5 - a * 0.2
+    tempts = (1 - q) * (1.5 + 2.0) - q * 0.2 - honest
+    expected = tempts / (tempts * (1 - a) + (q - a) * honest)
+    found = deterring_discount(2.0, 1.5, p, d, fine=0.2, false_alarm=f)
+    assert 0 < found < 1
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@given(exclusions, probability)
+def test_the_patience_needed_is_a_threshold(
+    case: tuple[float, float, float, float, float, int], f: float
+) -> None:
+    gain, profit, p, d, fine, strikes = case
+
+    def deters(discount: float) -> bool:
+        return exclusion_deters(
+            gain, profit, p, d, discount, fine=fine, strikes=strikes, false_alarm=f
+        )
+
+    least = deterring_discount(gain, profit, p, d, fine=fine, strikes=strikes, false_alarm=f)
+    for discount in np.linspace(0, 0.999, 30):
+        if discount < least - 1e-6:
+            assert not deters(discount)
+        # Where the honest are convicted more often, or lose money, patience does not help.
+        elif discount > least + 1e-6 and least > 0:
+            assert deters(discount)
+
+
+def test_no_patience_is_enough_where_audits_tell_nothing() -> None:
+    assert deterring_discount(1.0, 1.0, 0.5, 0.3, false_alarm=0.3) == inf
+    assert deterring_discount(1.0, 1.0, 0.0, 1.0) == inf
+    assert deterring_discount(1.0, 1.0, 1.0, 0.5, strikes=2) == 0.0  # half of 2 is 1
+    assert deterring_discount(1.1, 1.0, 1.0, 0.5, strikes=2) == inf
 
 
 def test_patience_deters_where_one_round_does_not() -> None:
@@ -218,7 +302,15 @@ def test_patience_deters_where_one_round_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"discount": 1.0}, {"strikes": 0}, {"honest_profit": -1}, {"gain": nan}]
+    "bad",
+    [
+        {"discount": 1.0},
+        {"discount": nan},
+        {"strikes": 0},
+        {"honest_profit": -1},
+        {"honest_profit": inf},
+        {"gain": nan},
+    ],
 )
 def test_impossible_exclusions_are_refused(bad: dict[str, float]) -> None:
     fields = {"gain": 1.0, "honest_profit": 1.0, "discount": 0.5, "strikes": 1} | bad
