@@ -81,6 +81,15 @@ class AdapterLayout:
         """P, the numbers in one adapter."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
+    @cached_property
+    def positions_of_a(self) -> Tensor:
+        """Which numbers of a row belong to the factors A, (P,) bool."""
+        marks = [
+            torch.full((int(np.prod(shape)),), name.endswith(A_SUFFIX))
+            for name, shape in self.shapes.items()
+        ]
+        return torch.cat(marks)
+
     @property
     def size_bytes(self) -> int:
         """Bytes of one adapter as sent (float32)."""

@@ -6,7 +6,8 @@ what they share, and the plain average.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -16,8 +17,71 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.low_rank import changes
+from fedfm_sim.learning.trainer import TrainingSettings
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Uploads:
+    """What a server has in hand when it aggregates.
+
+    Attributes
+    ----------
+    updates : Tensor
+        (K, P) adapters after local training; finite.
+    reference : Tensor
+        (P,) the global adapter they started from.
+    samples : (K,) array
+        Declared sample counts, the weights of FedAvg.
+    layout : AdapterLayout
+        Gives the effective weight change ``s B A``.
+    members : (K,) array of int
+        Who sent each, for rules that remember; 0 to K - 1 unless given.
+    server : Tensor or None
+        (P,) what the server's own training gave, for rules that ask for it.
+    """
+
+    updates: Tensor
+    reference: Tensor
+    samples: Array
+    layout: AdapterLayout
+    members: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    server: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.members) != len(self.updates):
+            object.__setattr__(self, "members", np.arange(len(self.updates)))
+
+    def __len__(self) -> int:
+        return len(self.updates)
+
+    @cached_property
+    def changes(self) -> Tensor:
+        """The changes of weights dW (K, D), float64."""
+        return changes(self.layout, self.updates, self.reference)
+
+    @cached_property
+    def gram(self) -> Array:
+        """Inner products of the changes (K, K), without forming them."""
+        return np.asarray(self.layout.change_gram(self.updates, self.reference).numpy())
+
+    def mean(self, weights: Array) -> Tensor:
+        """Return the weighted mean of the factors (P,)."""
+        return weighted_mean(self.updates, self.reference, weights)
+
+    def select(self, rows: npt.NDArray[np.int64]) -> Uploads:
+        """Return the uploads of some rows alone."""
+        at = torch.from_numpy(rows)
+        return Uploads(
+            self.updates[at],
+            self.reference,
+            self.samples[rows],
+            self.layout,
+            self.members[rows],
+            self.server,
+        )
 
 
 @dataclass(frozen=True)
@@ -33,11 +97,14 @@ class Aggregate:
     suspicion : (K,) array
         How far each update stands out, by the rule's own measure; larger is
         more suspect. Comparable within a round only.
+    residual : float
+        What folding to the adapter's rank lost, as a share of the change's norm.
     """
 
     adapter: Tensor
     weights: Array
     suspicion: Array
+    residual: float = 0.0
 
 
 class AggregationRule(BaseModel):
@@ -50,29 +117,25 @@ class AggregationRule(BaseModel):
     #: Where it was published.
     source: ClassVar[str]
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
-        """Combine K uploaded adapters.
+    #: Whether the server trains on its validation data, as `Uploads.server` tells.
+    needs_server_update: ClassVar[bool] = False
 
-        Parameters
-        ----------
-        updates : Tensor
-            (K, P) adapters after local training; finite.
-        reference : Tensor
-            (P,) the global adapter they started from.
-        samples : (K,) array
-            Declared sample counts, the weights of FedAvg.
-        layout : AdapterLayout
-            Gives rules the effective weight change ``s B A``.
-        """
+    def prescribe(self, training: TrainingSettings) -> TrainingSettings:
+        """Return the local training that the server asks for, given the scenario's."""
+        return training
+
+    def aggregate(self, uploads: Uploads) -> Aggregate:
+        """Combine the uploads; without any, the reference stays."""
+        if not len(uploads):
+            return Aggregate(uploads.reference, np.zeros(0), np.zeros(0))
+        return self.combine(uploads)
+
+    def combine(self, uploads: Uploads) -> Aggregate:
+        """Combine at least one upload; it changes nothing, as many profiles are tried a round."""
         raise NotImplementedError
 
-    def learn(self, adapter: Tensor, reference: Tensor, layout: AdapterLayout) -> None:
-        """Take note of the round's outcome; rules with a memory keep it here.
-
-        `aggregate` may be asked about several profiles in a round, and changes nothing.
-        """
+    def learn(self, uploads: Uploads, aggregate: Aggregate) -> None:
+        """Take note of what was aggregated in the round; rules with a memory keep it here."""
 
 
 class FedAvg(AggregationRule):
@@ -86,13 +149,10 @@ class FedAvg(AggregationRule):
     knowledge: ClassVar[str] = "that nobody is malicious"
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
-        """Return the weighted mean; with no updates, the reference."""
-        weights = normalised(samples)
-        suspicion = distance_from_mean(layout.change_gram(updates, reference).numpy())
-        return Aggregate(weighted_mean(updates, reference, weights), weights, suspicion)
+    def combine(self, uploads: Uploads) -> Aggregate:
+        """Return the weighted mean."""
+        weights = normalised(uploads.samples)
+        return Aggregate(uploads.mean(weights), weights, distance_from_mean(uploads.gram))
 
 
 def normalised(weights: Array) -> Array:

@@ -25,6 +25,9 @@ def train(
 ) -> Trained:
     """Train K adapters one after the other; same meaning as `trainer.train`."""
     model = attach(backbone, layout.settings)
+    for name, parameter in model.named_parameters():
+        if settings.freeze_a and ".lora_A." in name:
+            parameter.requires_grad_(False)
     trained = torch.empty_like(adapters)
     losses = np.full(len(shards), np.nan)
     for k, (shard, rng) in enumerate(zip(shards, generators, strict=True)):
@@ -43,6 +46,7 @@ def _train_one(
     rng: np.random.Generator,
 ) -> float:
     parameters = [p for p in model.parameters() if p.requires_grad]
+    starts = [p.detach().clone() for p in parameters]
     plan = batch_plan(len(shard), settings, rng)
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "adamw":
@@ -56,8 +60,10 @@ def _train_one(
     for index in plan:
         batch = shard.select(index)
         loss = example_losses(model(**batch.inputs).logits, batch.labels).mean()
+        moved = [(p - start).square().sum() for p, start in zip(parameters, starts, strict=True)]
+        objective = loss + settings.proximal / 2 * torch.stack(moved).sum()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        objective.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
         optimizer.step()
         tail.append((loss.item(), len(index)))

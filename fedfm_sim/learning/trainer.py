@@ -36,6 +36,8 @@ class TrainingSettings(BaseModel):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled; AdamW only")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm of a participant's gradient")
+    proximal: float = Field(default=0.0, ge=0, description="mu of FedProx (Li et al. 2020)")
+    freeze_a: bool = Field(default=False, description="train B alone, FFA-LoRA (Sun et al. 2024)")
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ def _train_rows(
     pool = Examples.concatenate(shards)
     offsets = np.cumsum([0] + [len(shard) for shard in shards[:-1]])
     optimizer = _Optimizer(settings, rows.shape)
+    starts, frozen = rows.clone(), layout.positions_of_a
     for step in range(max(steps)):
         active = sum(count > step for count in steps)
         batches = [plans[k][step] + offsets[k] for k in range(active)]
@@ -218,7 +221,13 @@ def _train_rows(
         means = (each.view(active, -1) * weights).sum(1)
         gradients = torch.autograd.grad(means.sum(), list(views.values()))
         flat = torch.cat([g.reshape(active, -1) for g in gradients], dim=1)
+        if settings.proximal:
+            flat += settings.proximal * (rows[:active] - starts[:active])
+        if settings.freeze_a:
+            flat[:, frozen] = 0
         optimizer.step(rows[:active], flat, step + 1)
+        if settings.freeze_a:  # against weight decay
+            rows[:active, frozen] = starts[:active, frozen]
         losses[:active, step] = means.detach().numpy()
 
 

@@ -152,9 +152,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         settled = settle(play, self.book, self.generator("audit", 0))
         self._record(play, settled, measured)
         self._learn(play, settled)
-        adapter, federation = play.new_adapter(), self.setting.federation
-        self.setting.defence.learn(adapter, federation.adapter, federation.layout)
-        federation.adapter = adapter
+        if len(play.uploads):
+            self.setting.defence.learn(play.uploads, play.aggregate)
+        self.setting.federation.adapter = play.new_adapter()
         self.round += 1
 
     def _try_deviations(self, play: Play) -> None:
@@ -238,6 +238,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 "selected": int(play.allocation.selected.sum()),
                 "audited": int(settled.audited.sum()),
                 "convicted": int(settled.convicted.sum()),
+                "residual": play.aggregate.residual,
                 "quarantined": "; ".join(f"{k}: {why}" for k, why in play.reasons.items()),
                 "megabytes": float(setting.costs.megabytes * play.allocation.selected.sum()),
                 "gflops": float(setting.costs.gflops_per_unit * play.worked.sum()),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fedfm_sim.core.game import CoalitionGame
-from fedfm_sim.learning.aggregation import Aggregate
+from fedfm_sim.learning.aggregation import Uploads
 from fedfm_sim.learning.quarantine import receive
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Offers
 from fedfm_sim.security.attacks.backdoor import Backdoor
@@ -72,7 +72,15 @@ class Play:
         self.accepted = members[sound]
         self.rows = reference.repeat(count, 1)
         self.rows[self.accepted] = received.updates[sound]
-        self.aggregate = self._combine(self.accepted)
+        self.uploads = Uploads(
+            self.rows[self.accepted],
+            reference,
+            self.units[self.accepted],
+            self.setting.federation.layout,
+            self.accepted,
+            self.updates.server,
+        )
+        self.aggregate = self.setting.defence.aggregate(self.uploads)
         self.weights, self.suspicion = np.zeros(count), np.full(count, np.nan)
         self.weights[self.accepted] = self.aggregate.weights
         self.suspicion[self.accepted] = self.aggregate.suspicion
@@ -87,14 +95,6 @@ class Play:
             if k not in sent:
                 sent[k] = self.updates.upload(k, self.names[k], seen, attackers)
         return {k: sent[k] for k in members}
-
-    def _combine(self, members: npt.NDArray[np.int64]) -> Aggregate:
-        reference = self.updates.reference
-        if not len(members):
-            return Aggregate(reference, np.zeros(0), np.zeros(0))
-        return self.setting.defence.aggregate(
-            self.rows[members], reference, self.units[members], self.setting.federation.layout
-        )
 
     @cached_property
     def game(self) -> CoalitionGame:
@@ -223,8 +223,9 @@ class Play:
 
     def damage_of(self, participant: int) -> float:
         """Return the test accuracy that the aggregate loses through one participant."""
-        rest = self.accepted[self.accepted != participant]
-        both = torch.stack([self.aggregate.adapter, self._combine(rest).adapter])
+        rest = self.uploads.select(np.flatnonzero(self.accepted != participant))
+        alone = self.setting.defence.aggregate(rest)
+        both = torch.stack([self.aggregate.adapter, alone.adapter])
         with_it, without = self.setting.accuracies(both)
         return max(0.0, float(without - with_it))
 

@@ -72,10 +72,11 @@ class Setting:
         """Load the model and data, and deal them out."""
         streams = Streams(seed, scenario.name)
         data = DATASETS[scenario.data.name]()
+        defence = scenario.build_defence()
         federation = Federation.create(
             load_backbone(scenario.backbone),
             scenario.lora,
-            scenario.training,
+            defence.prescribe(scenario.training),
             streams.integer("initial-adapter"),
         )
         count, domains = scenario.participants.count, scenario.data.domains
@@ -102,7 +103,7 @@ class Setting:
             across_domains(data.validation, domains, streams.generator("validation")),
             across_domains(data.test, domains, streams.generator("test")),
             scenario.build_mechanism(),
-            scenario.build_defence(),
+            defence,
             attacks,
             _costs(scenario, federation, shards[0], streams),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -45,6 +46,15 @@ class RoundUpdates:
         trained = self.setting.federation.train(list(missing.values()), generators)
         for row, key in enumerate(missing):
             self._trained[key] = (trained.adapters[row], float(trained.losses[row]))
+
+    @cached_property
+    def server(self) -> Tensor | None:
+        """What the server's own training on its validation data gives (P,), if the rule asks."""
+        setting = self.setting
+        if not setting.defence.needs_server_update:
+            return None
+        rng = setting.streams.generator("server", self.number)
+        return setting.federation.train([setting.validation], [rng]).adapters[0]
 
     def upload(
         self, participant: int, name: str, honest: Tensor | None = None, attackers: int = 1

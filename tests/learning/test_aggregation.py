@@ -13,6 +13,7 @@ from torch import Tensor
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.aggregation import (
     FedAvg,
+    Uploads,
     distance_from_mean,
     normalised,
     weighted_mean,
@@ -33,7 +34,9 @@ def constant_rows(layout: AdapterLayout, *values: float) -> Tensor:
 def test_by_hand(small_layout: AdapterLayout) -> None:
     updates = constant_rows(small_layout, 1.0, 4.0, -2.0)
     samples = np.array([1.0, 2.0, 5.0])
-    result = FedAvg().aggregate(updates, torch.zeros(small_layout.size), samples, small_layout)
+    result = FedAvg().aggregate(
+        Uploads(updates, torch.zeros(small_layout.size), samples, small_layout)
+    )
     # (1 * 1 + 2 * 4 - 5 * 2) / 8
     torch.testing.assert_close(result.adapter, torch.full((small_layout.size,), -0.125))
     assert result.weights.tolist() == [0.125, 0.25, 0.625]
@@ -44,7 +47,9 @@ def test_suspicion_is_the_distance_of_effective_changes(small_layout: AdapterLay
     # 4 * 3 + 2 * 5 = 22 of them. For c = 0, 1, -2: 0, 3 and 12, whose mean is 5.
     updates = constant_rows(small_layout, 0.0, 1.0, -2.0)
     reference = random_rows(small_layout, 1, 0)[0]
-    result = FedAvg().aggregate(updates, reference, np.array([1.0, 7.0, 3.0]), small_layout)
+    result = FedAvg().aggregate(
+        Uploads(updates, reference, np.array([1.0, 7.0, 3.0]), small_layout)
+    )
     np.testing.assert_allclose(result.suspicion, np.sqrt(22) * np.array([5, 2, 7]))
 
 
@@ -56,8 +61,8 @@ def test_order_of_participants_does_not_matter(
     updates, reference = random_rows(small_layout, count, seed), torch.zeros(small_layout.size)
     samples = rng.integers(0, 9, count).astype(float)
     order = rng.permutation(count)
-    plain = FedAvg().aggregate(updates, reference, samples, small_layout)
-    moved = FedAvg().aggregate(updates[order], reference, samples[order], small_layout)
+    plain = FedAvg().aggregate(Uploads(updates, reference, samples, small_layout))
+    moved = FedAvg().aggregate(Uploads(updates[order], reference, samples[order], small_layout))
     torch.testing.assert_close(moved.adapter, plain.adapter)
     np.testing.assert_array_equal(moved.weights, plain.weights[order])
     np.testing.assert_allclose(moved.suspicion, plain.suspicion[order], atol=1e-6)
@@ -67,15 +72,15 @@ def test_order_of_participants_does_not_matter(
 def test_is_a_mean(small_layout: AdapterLayout, seed: int, count: int, unit: float) -> None:
     updates, reference = random_rows(small_layout, count, seed), torch.zeros(small_layout.size)
     samples = np.random.default_rng(seed).integers(1, 9, count).astype(float)
-    result = FedAvg().aggregate(updates, reference, samples, small_layout)
+    result = FedAvg().aggregate(Uploads(updates, reference, samples, small_layout))
     assert (result.adapter <= updates.amax(0) + 1e-5).all()
     assert (result.adapter >= updates.amin(0) - 1e-5).all()
     # The unit in which samples are counted is of no account.
-    scaled = FedAvg().aggregate(updates, reference, unit * samples, small_layout)
+    scaled = FedAvg().aggregate(Uploads(updates, reference, unit * samples, small_layout))
     torch.testing.assert_close(scaled.adapter, result.adapter)
     # Nor is a participant of weight zero.
     strange = torch.cat([updates, torch.full((1, small_layout.size), 1e6)])
-    with_it = FedAvg().aggregate(strange, reference, np.append(samples, 0.0), small_layout)
+    with_it = FedAvg().aggregate(Uploads(strange, reference, np.append(samples, 0.0), small_layout))
     torch.testing.assert_close(with_it.adapter, result.adapter)
 
 
@@ -83,7 +88,7 @@ def test_is_a_mean(small_layout: AdapterLayout, seed: int, count: int, unit: flo
 def test_without_weight_the_reference_stays(small_layout: AdapterLayout, count: int) -> None:
     reference = random_rows(small_layout, 1, 9)[0]
     result = FedAvg().aggregate(
-        random_rows(small_layout, count, 0), reference, np.zeros(count), small_layout
+        Uploads(random_rows(small_layout, count, 0), reference, np.zeros(count), small_layout)
     )
     assert torch.equal(result.adapter, reference)
     assert result.weights.tolist() == [0.0] * count

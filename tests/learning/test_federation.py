@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.adapters import LoraSettings
-from fedfm_sim.learning.aggregation import FedAvg
+from fedfm_sim.learning.aggregation import FedAvg, Uploads
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.evaluation import evaluate
@@ -53,7 +53,7 @@ def test_rounds_of_fedavg_raise_accuracy(
         trained = federation.train(shards, [streams.generator(k) for k in range(5)])
         federation.adapter = (
             FedAvg()
-            .aggregate(trained.adapters, federation.adapter, sizes, federation.layout)
+            .aggregate(Uploads(trained.adapters, federation.adapter, sizes, federation.layout))
             .adapter
         )
     assert start < 0.6
@@ -78,7 +78,7 @@ def test_round_game_by_definition(
     updates = federation.train(shards[:4], generators(4)).adapters
     updates[3] = federation.adapter
     samples = np.array([60.0, 60.0, 30.0, 0.0])
-    result = FedAvg().aggregate(updates, federation.adapter, samples, federation.layout)
+    result = FedAvg().aggregate(Uploads(updates, federation.adapter, samples, federation.layout))
 
     def measured(adapter: Tensor) -> float:
         found = evaluate(federation.backbone, federation.layout, adapter[None], mixed)

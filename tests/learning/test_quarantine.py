@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import FedAvg
+from fedfm_sim.learning.aggregation import FedAvg, Uploads
 from fedfm_sim.learning.quarantine import LARGEST_ENTRY, inspect_upload, receive
 from fedfm_sim.security.defences.multi_krum import MultiKrum
 
@@ -137,10 +137,10 @@ def test_what_is_wrong_is_named_and_never_aggregated(
     assert all(torch.equal(received.updates[k], reference) for k in received.reasons)
 
     samples = np.array([float(name == "valid") for name in sent])
-    aggregate = FedAvg().aggregate(received.updates, reference, samples, small_layout)
+    aggregate = FedAvg().aggregate(Uploads(received.updates, reference, samples, small_layout))
     expected = rows[valid].mean(0) if valid else reference
     torch.testing.assert_close(aggregate.adapter, expected)
-    krum = MultiKrum().aggregate(received.updates, reference, samples, small_layout)
+    krum = MultiKrum().aggregate(Uploads(received.updates, reference, samples, small_layout))
     assert krum.adapter.isfinite().all()
     assert not krum.weights[list(received.reasons)].any()
 

@@ -8,7 +8,7 @@ import torch
 
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.adapters import LoraSettings
-from fedfm_sim.learning.aggregation import FedAvg
+from fedfm_sim.learning.aggregation import FedAvg, Uploads
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.federation import Federation
@@ -43,7 +43,11 @@ def test_a_coalitions_value_is_that_of_its_own_federation(
             for k in (0, 2)
         ]
         sizes = np.array([len(shards[0]), len(shards[2])], dtype=np.float64)
-        adapter = FedAvg().aggregate(torch.stack(rows), adapter, sizes, federation.layout).adapter
+        adapter = (
+            FedAvg()
+            .aggregate(Uploads(torch.stack(rows), adapter, sizes, federation.layout))
+            .adapter
+        )
     losses = federation.evaluate(adapter[None], digits.validation).losses
     assert game.value(0, 2) == pytest.approx(-losses.mean(), abs=1e-5)
 

@@ -72,6 +72,8 @@ SETTINGS = {
     "sgd clipped": TrainingSettings(
         epochs=2, batch_size=4, learning_rate=0.5, optimizer="sgd", clip_norm=0.05
     ),
+    "proximal": TrainingSettings(epochs=2, batch_size=4, proximal=0.5, weight_decay=0.1),
+    "frozen A": TrainingSettings(epochs=2, batch_size=4, freeze_a=True, weight_decay=0.5),
 }
 
 

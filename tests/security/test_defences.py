@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
 from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.defences.bulyan import repeated_krum
 from fedfm_sim.security.defences.clipping import CentredClipping, clipped
 from fedfm_sim.security.defences.flame import cosine_distances, largest_cluster
+from fedfm_sim.security.defences.fltrust import FLTrust
+from fedfm_sim.security.defences.foolsgold import FoolsGold, foolsgold_weights
 from fedfm_sim.security.defences.geometric_median import geometric_median_weights
 from fedfm_sim.security.defences.spectral import spectral_scores
 
@@ -39,6 +42,7 @@ STANDS: dict[str, tuple[dict[str, Any], int]] = {
     "bulyan": ({"attackers": 1}, 1),
     "divide-and-conquer": ({"attackers": 2}, 2),
     "flame": ({}, 3),
+    "fltrust": ({}, 9),
     "geometric-median": ({}, 4),
     "krum": ({"attackers": 3}, 3),
     "median": ({}, 4),
@@ -69,10 +73,17 @@ def rule_of(name: str) -> AggregationRule:
 
 
 def aggregate(rule: AggregationRule, points: npt.ArrayLike) -> tuple[Points, Aggregate]:
-    """Return the aggregated change (3,) and the aggregate."""
+    """Return the aggregated change (3,) and the aggregate; the server's own change is (1, 1, 1)."""
     points = np.asarray(points, dtype=np.float64).reshape(-1, WIDTH)
-    result = rule.aggregate(updates_at(points), REFERENCE, np.ones(len(points)), LAYOUT)
+    result = rule.aggregate(uploads_at(points))
     return changes(LAYOUT, result.adapter[None], REFERENCE)[0].numpy(), result
+
+
+def uploads_at(points: npt.ArrayLike, members: list[int] | None = None) -> Uploads:
+    updates = updates_at(points)
+    senders = np.arange(len(updates)) if members is None else np.array(members)
+    server = updates_at(np.ones((1, WIDTH)))[0]
+    return Uploads(updates, REFERENCE, np.ones(len(updates)), LAYOUT, senders, server)
 
 
 @pytest.mark.parametrize("name", sorted(DEFENCES))
@@ -85,15 +96,17 @@ def test_order_does_not_matter_and_agreement_is_kept(name: str, seed: int, count
     moved, other = aggregate(rule_of(name), points[order])
     np.testing.assert_allclose(moved, change, atol=1e-4)
     np.testing.assert_allclose(other.weights, result.weights[order], atol=1e-6)
-    assert result.weights.sum() == pytest.approx(1)
     assert result.suspicion.shape == (count,)
+    if name == "fltrust":  # may trust nobody, and matches the server's length
+        return
+    assert result.weights.sum() == pytest.approx(1)
     same, _ = aggregate(rule_of(name), np.tile(points[:1], (count, 1)))
     np.testing.assert_allclose(same, points[0], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(DEFENCES))
 def test_no_update_keeps_the_model(name: str) -> None:
-    result = rule_of(name).aggregate(torch.empty(0, 4), REFERENCE, np.zeros(0), LAYOUT)
+    result = rule_of(name).aggregate(Uploads(torch.empty(0, 4), REFERENCE, np.zeros(0), LAYOUT))
     assert torch.equal(result.adapter, REFERENCE)
     assert result.weights.shape == result.suspicion.shape == (0,)
 
@@ -195,7 +208,7 @@ def test_centred_clipping_remembers_and_is_pure_until_told() -> None:
     first, result = aggregate(rule, points)
     assert first == pytest.approx([1, 0, 0], abs=1e-5)
     assert aggregate(rule, points)[0] == pytest.approx(first)
-    rule.learn(result.adapter, REFERENCE, LAYOUT)
+    rule.learn(uploads_at(points), result)
     assert aggregate(rule, points)[0] == pytest.approx([2, 0, 0], abs=1e-5)
 
 
@@ -231,3 +244,67 @@ def test_what_is_assumed_and_where_it_was_published_is_said(name: str) -> None:
     kind = DEFENCES[name]
     assert kind.knowledge
     assert any(character.isdigit() for character in kind.source)
+
+
+def test_fltrust_by_hand() -> None:
+    # Cosines with (1, 1, 1): 1, 1 / sqrt 3, -1. Lengths become sqrt 3.
+    points = np.array([[5.0, 5, 5], [2, 0, 0], [-1, -1, -1]])
+    change, result = aggregate(FLTrust(), points)
+    one = 1 / np.sqrt(3)
+    np.testing.assert_allclose(result.weights, [1 / (1 + one), one / (1 + one), 0], atol=1e-6)
+    expected = (np.ones(3) + one * np.array([np.sqrt(3), 0, 0])) / (1 + one)
+    np.testing.assert_allclose(change, expected, atol=1e-5)
+    np.testing.assert_allclose(result.suspicion, [0, 1 - one, 2], atol=1e-6)
+
+
+def test_fltrust_trusts_nobody_against_the_server_and_breaks_with_it() -> None:
+    rule, points = FLTrust(), -np.ones((3, WIDTH))
+    change, result = aggregate(rule, points)
+    assert result.weights.tolist() == [0, 0, 0]
+    np.testing.assert_allclose(change, 0, atol=1e-6)
+    # A server whose data is poisoned points the attackers' way: nine honest count nothing.
+    bad = world(0, 1)[0]
+    server = updates_at([[-1.0, -1, -1]])[0]
+    uploads = Uploads(updates_at(bad), REFERENCE, np.ones(10), LAYOUT, np.arange(10), server)
+    broken = changes(LAYOUT, rule.aggregate(uploads).adapter[None], REFERENCE)[0]
+    assert float(broken.max()) < -0.9
+    with pytest.raises(UserError, match="server's own"):
+        rule.aggregate(Uploads(updates_at(bad), REFERENCE, np.ones(10), LAYOUT))
+
+
+def test_foolsgold_by_hand() -> None:
+    # Two the same, two at right angles to all: the same get nothing.
+    cosines = np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    np.testing.assert_allclose(foolsgold_weights(cosines), [0, 0, 1, 1])
+    # c = 0.6 for one pair, 0.2 and 0.1 with the third. v = (0.6, 0.6, 0.2); pardoning
+    # c_31 by 0.2 / 0.6: unlike = (0.4, 0.4, 1 - 0.2 / 3), over the largest: 3 / 7 for two.
+    cosines = np.array([[1.0, 0.6, 0.2], [0.6, 1, 0.1], [0.2, 0.1, 1]])
+    low = np.log((3 / 7) / (4 / 7)) + 0.5
+    np.testing.assert_allclose(foolsgold_weights(cosines), [low, low, 1], atol=1e-9)
+    assert foolsgold_weights(np.ones((3, 3))).tolist() == [0, 0, 0]
+    assert foolsgold_weights(np.ones((1, 1))).tolist() == [1]
+
+
+@given(seeds, st.integers(2, 7))
+def test_foolsgold_stops_any_number_of_sybils_that_agree(seed: int, sybils: int) -> None:
+    rng = np.random.default_rng(seed)
+    honest = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0]
+    bad = np.tile(rng.normal(size=WIDTH) * 20, (sybils, 1))
+    _, result = aggregate(FoolsGold(), np.vstack([honest, bad]))
+    assert result.weights[3:].max() < 1e-9
+    # Its assumption: honest participants who agree are taken for sybils.
+    _, wrong = aggregate(FoolsGold(), np.vstack([np.ones((3, WIDTH)), [[1.0, -2, 1]]]))
+    assert wrong.weights[3] == pytest.approx(1)
+
+
+def test_foolsgold_remembers_who_sent_what() -> None:
+    rule = FoolsGold()
+    first = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    rule.learn(uploads_at(first, [4, 2, 7]), rule.aggregate(uploads_at(first, [4, 2, 7])))
+    # In the next round they differ, but what they sent so far is still mostly alike.
+    second = np.array([[0, 0.1, 0], [0, 0, 0.1], [0, 1, 0]])
+    result = rule.aggregate(uploads_at(second, [4, 2, 7]))
+    assert result.suspicion[0] > 0.9
+    assert result.suspicion[2] == pytest.approx(0)
+    strangers = rule.aggregate(uploads_at(second, [0, 1, 3]))
+    assert strangers.suspicion[1] == pytest.approx(0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
-from fedfm_sim.learning.aggregation import Aggregate, FedAvg
+from fedfm_sim.learning.aggregation import Aggregate, FedAvg, Uploads
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.defences.multi_krum import MultiKrum, krum_scores
 
@@ -35,7 +35,7 @@ def updates_at(points: npt.ArrayLike) -> Tensor:
 def aggregate(points: npt.ArrayLike, attackers: int) -> Aggregate:
     updates = updates_at(points)
     return MultiKrum(attackers=attackers).aggregate(
-        updates, REFERENCE, np.ones(len(updates)), LAYOUT
+        Uploads(updates, REFERENCE, np.ones(len(updates)), LAYOUT)
     )
 
 
@@ -74,7 +74,7 @@ def test_by_hand() -> None:
 def test_kept_updates_are_weighted_by_samples() -> None:
     updates = updates_at(on_a_line(0, 1, 2, 4, 50))
     samples = np.array([1.0, 0.0, 1.0, 2.0, 900.0])
-    result = MultiKrum(attackers=1).aggregate(updates, REFERENCE, samples, LAYOUT)
+    result = MultiKrum(attackers=1).aggregate(Uploads(updates, REFERENCE, samples, LAYOUT))
     assert result.weights.tolist() == [0.25, 0, 0.25, 0.5, 0]
 
 
@@ -84,7 +84,7 @@ def test_few_updates_are_averaged(count: int, attackers: int) -> None:
     # The theorem covers no attacker below five updates, so none is left out.
     points = on_a_line(*range(count))
     result = aggregate(points, attackers)
-    plain = FedAvg().aggregate(updates_at(points), REFERENCE, np.ones(count), LAYOUT)
+    plain = FedAvg().aggregate(Uploads(updates_at(points), REFERENCE, np.ones(count), LAYOUT))
     torch.testing.assert_close(result.adapter, plain.adapter)
     np.testing.assert_array_equal(result.weights, plain.weights)
     assert result.suspicion.shape == (count,)
@@ -132,8 +132,8 @@ def test_the_choice_is_the_same_in_every_gauge(seed: int, count: int) -> None:
     gauge = torch.from_numpy(rng.uniform(0.1, 10, (count, 1)).astype(np.float32))
     moved = torch.cat([updates[:, :1] * gauge, updates[:, 1:] / gauge], dim=1)
     rule, samples = MultiKrum(attackers=1), np.ones(count)
-    plain = rule.aggregate(updates, REFERENCE, samples, LAYOUT)
-    other = rule.aggregate(moved, REFERENCE, samples, LAYOUT)
+    plain = rule.aggregate(Uploads(updates, REFERENCE, samples, LAYOUT))
+    other = rule.aggregate(Uploads(moved, REFERENCE, samples, LAYOUT))
     np.testing.assert_allclose(other.suspicion, plain.suspicion, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(other.weights, plain.weights)
 

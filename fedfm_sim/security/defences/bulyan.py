@@ -6,11 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array
-from fedfm_sim.security.defences.mixing import mixed, nearest_mean, nothing, weight_changes
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads
+from fedfm_sim.security.defences.mixing import mixed, nearest_mean
 from fedfm_sim.security.defences.multi_krum import krum_scores
 
 
@@ -28,21 +26,17 @@ class Bulyan(AggregationRule):
 
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean near the median; weights say in how many coordinates each counts."""
-        count = len(updates)
-        if not count:
-            return nothing(reference)
+        count = len(uploads)
         attackers = max(0, min(self.attackers, (count - 3) // 4))
-        rows = weight_changes(updates, reference, layout)
-        chosen = repeated_krum((rows @ rows.T).numpy(), attackers, count - 2 * attackers)
+        rows = uploads.changes
+        chosen = repeated_krum(uploads.gram, attackers, count - 2 * attackers)
         centre = rows[chosen].quantile(0.5, dim=0)
         change, shares = nearest_mean(rows[chosen], centre, len(chosen) - 2 * attackers)
         weights = np.zeros(count)
         weights[chosen] = shares
-        return mixed(change, rows, weights, reference, layout)
+        return mixed(change, weights, uploads)
 
 
 def repeated_krum(gram: Array, attackers: int, wanted: int) -> list[int]:

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field, PrivateAttr
 from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, normalised
-from fedfm_sim.security.defences.mixing import mixed, nothing, weight_changes
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
+from fedfm_sim.learning.low_rank import changes
+from fedfm_sim.security.defences.mixing import mixed
 
 
 class NormClipping(AggregationRule):
@@ -26,17 +26,13 @@ class NormClipping(AggregationRule):
 
     bound: float | None = Field(default=None, gt=0, description="largest norm of dW")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean of the clipped changes; weights are the shares of samples."""
-        if not len(updates):
-            return nothing(reference)
-        rows = weight_changes(updates, reference, layout)
+        rows = uploads.changes
         bound = self.bound or float(rows.norm(dim=1).quantile(0.5))
-        weights = normalised(samples)
+        weights = normalised(uploads.samples)
         change = torch.from_numpy(weights) @ clipped(rows, bound)
-        return mixed(change, rows, weights, reference, layout)
+        return mixed(change, weights, uploads)
 
 
 class CentredClipping(AggregationRule):
@@ -55,24 +51,21 @@ class CentredClipping(AggregationRule):
     iterations: int = Field(default=3, ge=1)
     _centre: Tensor | None = PrivateAttr(default=None)
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the clipped mean; weights are the shares of samples."""
-        if not len(updates):
-            return nothing(reference)
-        rows = weight_changes(updates, reference, layout)
-        weights = normalised(samples)
+        rows = uploads.changes
+        weights = normalised(uploads.samples)
         centre = torch.zeros(rows.shape[1]).double() if self._centre is None else self._centre
         for _ in range(self.iterations):
             away = rows - centre
             bound = self.bound or float(away.norm(dim=1).quantile(0.5))
             centre = centre + torch.from_numpy(weights) @ clipped(away, bound)
-        return mixed(centre, rows, weights, reference, layout)
+        return mixed(centre, weights, uploads)
 
-    def learn(self, adapter: Tensor, reference: Tensor, layout: AdapterLayout) -> None:
+    def learn(self, uploads: Uploads, aggregate: Aggregate) -> None:
         """Keep the round's change as the next centre."""
-        self._centre = weight_changes(adapter[None], reference, layout)[0]
+        adapter = aggregate.adapter[None]
+        self._centre = changes(uploads.layout, adapter, uploads.reference)[0]
 
 
 def clipped(rows: Tensor, bound: float) -> Tensor:

@@ -7,13 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, normalised
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads, normalised
 from fedfm_sim.learning.low_rank import fold
 from fedfm_sim.security.defences.clipping import clipped
-from fedfm_sim.security.defences.mixing import nothing, weight_changes
 
 
 class Flame(AggregationRule):
@@ -28,21 +25,16 @@ class Flame(AggregationRule):
     knowledge: ClassVar[str] = "that fewer than half are malicious"
     source: ClassVar[str] = "Nguyen et al., USENIX Security 2022"
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the clipped mean of the cluster; suspicion is the mean cosine distance."""
-        count = len(updates)
-        if not count:
-            return nothing(reference)
-        rows = weight_changes(updates, reference, layout)
-        distances = cosine_distances((rows @ rows.T).numpy())
+        rows = uploads.changes
+        distances = cosine_distances(uploads.gram)
         inside = largest_cluster(distances)
-        weights = normalised(np.where(inside, samples, 0.0))
+        weights = normalised(np.where(inside, uploads.samples, 0.0))
         bound = float(rows.norm(dim=1).quantile(0.5))
         change = torch.from_numpy(weights) @ clipped(rows, bound)
-        adapter = fold(layout, change, reference)[0]
-        return Aggregate(adapter, weights, distances.mean(axis=1))
+        adapter, residual = fold(uploads.layout, change, uploads.reference)
+        return Aggregate(adapter, weights, distances.mean(axis=1), residual)
 
 
 def cosine_distances(gram: Array) -> Array:

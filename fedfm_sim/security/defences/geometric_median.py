@@ -7,11 +7,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, normalised
-from fedfm_sim.security.defences.mixing import mixed, nothing, weight_changes
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads, normalised
+from fedfm_sim.security.defences.mixing import mixed
 
 
 class GeometricMedian(AggregationRule):
@@ -29,17 +27,15 @@ class GeometricMedian(AggregationRule):
     iterations: int = Field(default=100, ge=1)
     smoothing: float = Field(default=1e-6, gt=0, description="v, as a share of the median norm")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the geometric median; weights are Weiszfeld's."""
-        if not len(updates):
-            return nothing(reference)
-        rows = weight_changes(updates, reference, layout)
-        gram = (rows @ rows.T).numpy()
+        rows = uploads.changes
+        gram = uploads.gram
         least = self.smoothing * max(float(np.median(np.sqrt(np.diag(gram)))), 1e-12)
-        weights = geometric_median_weights(gram, normalised(samples), least, self.iterations)
-        return mixed(torch.from_numpy(weights) @ rows, rows, weights, reference, layout)
+        weights = geometric_median_weights(
+            gram, normalised(uploads.samples), least, self.iterations
+        )
+        return mixed(torch.from_numpy(weights) @ rows, weights, uploads)
 
 
 def geometric_median_weights(gram: Array, shares: Array, least: float, iterations: int) -> Array:

@@ -6,17 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.aggregation import (
     Aggregate,
     AggregationRule,
-    Array,
+    Uploads,
     normalised,
-    weighted_mean,
 )
-from fedfm_sim.security.defences.mixing import nothing
 from fedfm_sim.security.defences.multi_krum import krum_scores
 
 
@@ -34,17 +30,13 @@ class Krum(AggregationRule):
 
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the chosen update; suspicion is the Krum score."""
-        count = len(updates)
-        if not count:
-            return nothing(reference)
+        count = len(uploads)
         attackers = max(0, min(self.attackers, (count - 3) // 2))
-        gram = layout.change_gram(updates, reference).numpy()
+        gram = uploads.gram
         scores, totals = krum_scores(gram, attackers), krum_scores(gram, -1)
         best = scores == scores.min()
         best &= totals == totals[best].min()
         weights = normalised(best.astype(np.float64))
-        return Aggregate(weighted_mean(updates, reference, weights), weights, scores)
+        return Aggregate(uploads.mean(weights), weights, scores)

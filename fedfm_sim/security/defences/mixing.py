@@ -6,27 +6,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import Aggregate, Array
-from fedfm_sim.learning.low_rank import changes, fold
+from fedfm_sim.learning.aggregation import Aggregate, Array, Uploads
+from fedfm_sim.learning.low_rank import fold
 
 
-def mixed(
-    change: Tensor, rows: Tensor, weights: Array, reference: Tensor, layout: AdapterLayout
-) -> Aggregate:
+def mixed(change: Tensor, weights: Array, uploads: Uploads) -> Aggregate:
     """Return the aggregate of a mixed change (D,); suspicion is each one's distance from it.
 
     Parameters
     ----------
     change : Tensor
         (D,) what the rule made of the changes.
-    rows : Tensor
-        (K, D) the changes themselves.
     weights : (K,) array
         Each one's part in it.
+    uploads : Uploads
     """
-    suspicion = (rows - change).norm(dim=1).numpy()
-    return Aggregate(fold(layout, change, reference)[0], weights, suspicion)
+    suspicion = (uploads.changes - change).norm(dim=1).numpy()
+    adapter, residual = fold(uploads.layout, change, uploads.reference)
+    return Aggregate(adapter, weights, suspicion, residual)
 
 
 def middle_mean(rows: Tensor, trimmed: int) -> tuple[Tensor, Array]:
@@ -43,16 +40,6 @@ def nearest_mean(rows: Tensor, centre: Tensor, kept: int) -> tuple[Tensor, Array
     """Return each coordinate's mean over the ``kept`` values nearest to the centre, and shares."""
     order = (rows - centre).abs().argsort(dim=0, stable=True)[:kept]
     return rows.gather(0, order).mean(0), _shares(order, len(rows))
-
-
-def weight_changes(updates: Tensor, reference: Tensor, layout: AdapterLayout) -> Tensor:
-    """Return the (K, D) changes of K uploads."""
-    return changes(layout, updates, reference)
-
-
-def nothing(reference: Tensor) -> Aggregate:
-    """Return the aggregate of no update at all."""
-    return Aggregate(reference, np.zeros(0), np.zeros(0))
 
 
 def _shares(order: Tensor, count: int) -> Array:

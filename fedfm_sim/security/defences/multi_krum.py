@@ -6,15 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.aggregation import (
     Aggregate,
     AggregationRule,
     Array,
+    Uploads,
     normalised,
-    weighted_mean,
 )
 
 
@@ -35,18 +33,16 @@ class MultiKrum(AggregationRule):
 
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean of the updates kept; suspicion is the Krum score."""
-        count = len(updates)
+        count = len(uploads)
         attackers = max(0, min(self.attackers, (count - 3) // 2))
-        scores = krum_scores(layout.change_gram(updates, reference).numpy(), attackers)
+        scores = krum_scores(uploads.gram, attackers)
         kept = np.argsort(scores, kind="stable")[: count - attackers]
         chosen = np.zeros(count)
-        chosen[kept] = samples[kept]
+        chosen[kept] = uploads.samples[kept]
         weights = normalised(chosen)
-        return Aggregate(weighted_mean(updates, reference, weights), weights, scores)
+        return Aggregate(uploads.mean(weights), weights, scores)
 
 
 def krum_scores(gram: Array, attackers: int) -> Array:

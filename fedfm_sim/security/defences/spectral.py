@@ -6,17 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.aggregation import (
     Aggregate,
     AggregationRule,
     Array,
+    Uploads,
     normalised,
-    weighted_mean,
 )
-from fedfm_sim.security.defences.mixing import nothing
 
 
 class DivideAndConquer(AggregationRule):
@@ -34,21 +31,17 @@ class DivideAndConquer(AggregationRule):
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
     filtered: float = Field(default=1.0, gt=0, description="updates left out for each attacker")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean of those kept; suspicion is the score."""
-        count = len(updates)
-        if not count:
-            return nothing(reference)
-        gram = layout.change_gram(updates, reference).numpy()
+        count = len(uploads)
+        gram = uploads.gram
         scores = spectral_scores(gram)
         dropped = min(round(self.filtered * self.attackers), (count - 1) // 2)
         kept = np.argsort(scores, kind="stable")[: count - dropped]
         chosen = np.zeros(count)
-        chosen[kept] = samples[kept]
+        chosen[kept] = uploads.samples[kept]
         weights = normalised(chosen)
-        return Aggregate(weighted_mean(updates, reference, weights), weights, scores)
+        return Aggregate(uploads.mean(weights), weights, scores)
 
 
 def spectral_scores(gram: Array) -> Array:

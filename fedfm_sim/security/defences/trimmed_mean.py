@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array
-from fedfm_sim.security.defences.mixing import middle_mean, mixed, nothing, weight_changes
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
+from fedfm_sim.security.defences.mixing import middle_mean, mixed
 
 
 class TrimmedMean(AggregationRule):
@@ -26,15 +24,11 @@ class TrimmedMean(AggregationRule):
 
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the trimmed mean; weights say in how many coordinates each one counts."""
-        if not len(updates):
-            return nothing(reference)
-        rows = weight_changes(updates, reference, layout)
+        rows = uploads.changes
         change, shares = middle_mean(rows, min(self.attackers, (len(rows) - 1) // 2))
-        return mixed(change, rows, shares, reference, layout)
+        return mixed(change, shares, uploads)
 
 
 class Median(AggregationRule):
@@ -48,12 +42,8 @@ class Median(AggregationRule):
     knowledge: ClassVar[str] = "that fewer than half are malicious"
     source: ClassVar[str] = "Yin et al., ICML 2018"
 
-    def aggregate(
-        self, updates: Tensor, reference: Tensor, samples: Array, layout: AdapterLayout
-    ) -> Aggregate:
+    def combine(self, uploads: Uploads) -> Aggregate:
         """Return the median; weights say in how many coordinates each one is it."""
-        if not len(updates):
-            return nothing(reference)
-        rows = weight_changes(updates, reference, layout)
+        rows = uploads.changes
         change, shares = middle_mean(rows, (len(rows) - 1) // 2)
-        return mixed(change, rows, shares, reference, layout)
+        return mixed(change, shares, uploads)
