@@ -25,6 +25,8 @@ ACTIONS: dict[str, Action] = {
     "gaussian": Action(attack="gaussian", effort=0.1),
     "inner-product": Action(attack="inner-product", effort=0.2),
     "little-is-enough": Action(attack="little-is-enough", effort=0.2),
+    "neurotoxin": Action(attack="neurotoxin", effort=0.2),
+    "sybil": Action(attack="sybil"),
     "min-max": Action(attack="min-max", effort=0.2),
     "min-sum": Action(attack="min-sum", effort=0.2),
     "stay-out": Action(share=0.0),

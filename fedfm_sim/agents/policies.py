@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 from scipy.special import softmax
 
 from fedfm_sim.core.registry import Registry
@@ -44,16 +44,37 @@ class Policy(BaseModel):
     def learn(self, chosen: int, probabilities: Array, utility: float) -> None:
         """Take note of the utility that the chosen action gave."""
 
+    def take_position(self, position: int) -> None:
+        """Be told which one of its kind the participant is, from 0."""
+
 
 class Fixed(Policy):
-    """Always the same action."""
+    """Always the same action; of several, they go round the participants of the kind."""
 
     names_action: ClassVar[bool] = True
-    action: str = "contribute"
+    action: str | tuple[str, ...] = "contribute"
+    _position: int = PrivateAttr(default=0)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions named."""
+        return (self.action,) if isinstance(self.action, str) else self.action
+
+    @field_validator("action")
+    @classmethod
+    def _at_least_one(cls, action: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not action:
+            raise ValueError("expected the name of an action, or several")
+        return action
+
+    def take_position(self, position: int) -> None:
+        """Take the action of the participant at ``position`` among its kind."""
+        self._position = position
 
     def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
         """Return certainty of the named action."""
-        return _certainly(len(names), names.index(self.action))
+        action = self.actions[self._position % len(self.actions)]
+        return _certainly(len(names), names.index(action))
 
 
 class BestResponse(Policy):

@@ -39,6 +39,8 @@ class Federation:
         (P,) the current global adapter.
     initial : Tensor
         (P,) the adapter of the base model, whose B is zero.
+    previous : Tensor or None
+        (P,) the global adapter before the last round.
     """
 
     backbone: Backbone
@@ -46,6 +48,7 @@ class Federation:
     settings: TrainingSettings
     adapter: Tensor
     initial: Tensor
+    previous: Tensor | None = None
     _flops: float | None = field(default=None, repr=False)
 
     @classmethod
@@ -56,6 +59,10 @@ class Federation:
         layout = adapter_layout(backbone, lora)
         initial = initial_adapter(backbone, layout, seed)
         return cls(backbone, layout, settings, initial, initial)
+
+    def advance(self, adapter: Tensor) -> None:
+        """Make ``adapter`` (P,) the global one."""
+        self.previous, self.adapter = self.adapter, adapter
 
     def train(
         self,

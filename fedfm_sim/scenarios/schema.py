@@ -199,7 +199,8 @@ class Scenario(_Section):
                 policy = self.policy(kind)
             if isinstance(policy, Fixed):
                 allowed = dict.fromkeys(self.action_set(kind))
-                _known_action(policy.action, allowed, "policies", kind, "action")
+                for name in policy.actions:
+                    _known_action(name, allowed, "policies", kind, "action")
         return self
 
     @property
@@ -211,10 +212,12 @@ class Scenario(_Section):
         """Return the names of the actions that a participant of ``kind`` can take."""
         return self.action_sets.get(kind, ACTION_SETS[kind])
 
-    def policy(self, kind: Kind) -> Policy:
-        """Return a fresh policy for a participant of ``kind``; fixed on its first action."""
+    def policy(self, kind: Kind, position: int = 0) -> Policy:
+        """Return a fresh policy for one of ``kind``; without a section, its first action."""
         section = {"name": "fixed", "action": self.action_set(kind)[0]}
-        return build(POLICIES, self.policies.get(kind, section))
+        policy = build(POLICIES, self.policies.get(kind, section))
+        policy.take_position(position)
+        return policy
 
     def build_mechanism(self) -> Mechanism:
         """Return the payment mechanism, with its parameters in ``mechanisms`` as defaults."""

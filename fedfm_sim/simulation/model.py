@@ -81,17 +81,17 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
     def _create_participants(self, scenario: Scenario) -> None:
         costs, capacity = self.setting.costs, self.setting.capacity
         unit_cost = costs.cost(capacity) / np.maximum(capacity, 1)
-        table = scenario.action_table
+        table, kinds = scenario.action_table, scenario.participants.kinds
         self.participants = [
             Participant(
                 self,
                 index,
                 kind,
                 {name: table[name] for name in scenario.action_set(kind)},
-                scenario.policy(kind),
+                scenario.policy(kind, kinds[:index].count(kind)),
                 Beliefs(unit_pay=float(unit_cost[index])),
             )
-            for index, kind in enumerate(scenario.participants.kinds)
+            for index, kind in enumerate(kinds)
         ]
 
     @property
@@ -154,7 +154,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self._learn(play, settled)
         if len(play.uploads):
             self.setting.defence.learn(play.uploads, play.aggregate)
-        self.setting.federation.adapter = play.new_adapter()
+        self.setting.federation.advance(play.new_adapter())
         self.round += 1
 
     def _try_deviations(self, play: Play) -> None:
@@ -216,7 +216,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         _ = play.leakage, play.guilty, play.payments  # computed once, and kept by the play
         return Measured(
             float(setting.accuracies(play.new_adapter()[None])[0]),
-            play.attack_success(setting.reference_backdoor),
+            play.attack_success(setting.reference_trigger),
             np.sqrt(np.maximum(np.diag(play.gram), 0)),
             self._contributions(play),
         )

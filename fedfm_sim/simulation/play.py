@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.learning.aggregation import Uploads
 from fedfm_sim.learning.quarantine import receive
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Offers
-from fedfm_sim.security.attacks.backdoor import Backdoor
+from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
 from fedfm_sim.simulation.valuation import round_game
@@ -86,14 +86,21 @@ class Play:
         self.suspicion[self.accepted] = self.aggregate.suspicion
 
     def _upload(self, members: list[int]) -> dict[int, Tensor]:
-        """Return what each sends; attacks that see the honest updates come last."""
-        honest = [k for k in members if self.actions[k].attack is None]
+        """Return what each sends: first the honest, then who may see that, then who copies."""
+        attacks = {k: self.setting.attacks.get(self.names[k]) for k in members}
+        honest = [k for k in members if attacks[k] is None]
         sent = {k: self.updates.upload(k, self.names[k]) for k in honest}
-        seen = torch.stack(list(sent.values())) if sent else None
-        attackers = len(members) - len(honest)
+        seen = self.updates.view(rows(sent, honest), len(members) - len(honest))
+        copying = [k for k in members if (attack := attacks[k]) and attack.copies]
         for k in members:
-            if k not in sent:
-                sent[k] = self.updates.upload(k, self.names[k], seen, attackers)
+            if k not in sent and k not in copying:
+                sent[k] = self.updates.upload(k, self.names[k], seen)
+        kinds = self.setting.scenario.participants.kinds
+        accomplices = [k for k in sent if kinds[k] == "malicious"]
+        for k in copying:
+            own = [j for j in sorted(accomplices) if j != k and kinds[k] == "malicious"]
+            view = replace(seen, colluders=rows(sent, own))
+            sent[k] = self.updates.upload(k, self.names[k], view)
         return {k: sent[k] for k in members}
 
     @cached_property
@@ -206,14 +213,13 @@ class Play:
             seen = [self.leakage_of(j) for j in others]
             total += prices.snooping * float(np.mean(seen)) if seen else 0.0
         attack = self.setting.attacks.get(name)
-        if attack is not None and attack.goal == "backdoor":
-            assert isinstance(attack, Backdoor)
+        if isinstance(attack, TriggerAttack):
             total += prices.backdoor * self.attack_success(attack)
         if attack is not None and attack.goal == "damage":
             total += prices.damage * self.damage_of(participant)
         return total
 
-    def attack_success(self, attack: Backdoor) -> float:
+    def attack_success(self, attack: TriggerAttack) -> float:
         """Return the trigger's success on the new model, less its rate on the base model.
 
         Over triggered test images that are not of the target class already.
@@ -254,3 +260,8 @@ class Play:
             - prices.privacy * self.leakage_of(k)
             - prices.efficiency * self.burden[k]
         )
+
+
+def rows(sent: dict[int, Tensor], members: list[int]) -> Tensor:
+    """Return what some members sent (m, P); (0, 0) for nobody."""
+    return torch.stack([sent[k] for k in members]) if members else torch.empty(0, 0)

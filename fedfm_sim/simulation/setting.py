@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from fedfm_sim.agents.utility import CostModel
@@ -21,7 +20,7 @@ from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.partitions import across_domains, at_round, in_domain, private_shards
 from fedfm_sim.mechanisms.protocol import Market, Mechanism
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.security.attacks import Attack
+from fedfm_sim.security.attacks import Attack, TriggerAttack
 from fedfm_sim.security.attacks.backdoor import Backdoor
 
 #: With this many examples of a class a participant is said to cover it.
@@ -65,7 +64,7 @@ class Setting:
     defence: AggregationRule
     attacks: dict[str, Attack]
     costs: CostModel
-    base_rates: dict[Backdoor, float] = field(default_factory=dict)
+    base_rates: dict[TriggerAttack, float] = field(default_factory=dict)
 
     @classmethod
     def create(cls, scenario: Scenario, seed: int) -> Setting:
@@ -161,28 +160,26 @@ class Setting:
         return float(samples * self.scenario.training.epochs)
 
     @cached_property
-    def reference_backdoor(self) -> Backdoor:
-        """The backdoor by whose trigger every run's attack success is measured."""
-        attack = self.attacks["backdoor"]
-        assert isinstance(attack, Backdoor)
-        return attack
+    def reference_trigger(self) -> TriggerAttack:
+        """The trigger by which every run's attack success is measured: that of "backdoor"."""
+        named = [self.attacks.get("backdoor"), *self.attacks.values()]
+        return next((a for a in named if isinstance(a, TriggerAttack)), Backdoor())
 
     def accuracies(self, adapters: Tensor) -> npt.NDArray[np.float64]:
         """Return the test accuracy over the participants' domains of (M, P) adapters, (M,)."""
         return self.federation.evaluate(adapters, self.test).accuracy(self.test.labels)
 
-    def base_trigger_rate(self, attack: Backdoor) -> float:
+    def base_trigger_rate(self, attack: TriggerAttack) -> float:
         """Return the trigger's rate on the base model, measured once for each attack."""
         if attack not in self.base_rates:
             rates = self.trigger_rates(self.federation.initial[None], attack)
             self.base_rates[attack] = float(rates[0])
         return self.base_rates[attack]
 
-    def trigger_rates(self, adapters: Tensor, attack: Backdoor) -> npt.NDArray[np.float64]:
-        """Return how often triggered test images are given the target class, (M,)."""
+    def trigger_rates(self, adapters: Tensor, attack: TriggerAttack) -> npt.NDArray[np.float64]:
+        """Return how often triggered test examples get the attacker's answer, (M,)."""
         triggered = attack.triggered_test(self.test)
-        wanted = torch.full_like(triggered.labels, attack.target)
-        return self.federation.evaluate(adapters, triggered).accuracy(wanted)
+        return self.federation.evaluate(adapters, triggered).accuracy(triggered.labels)
 
     def coalition_examples(self) -> Examples:
         """Return the validation examples on which coalitions are valued."""

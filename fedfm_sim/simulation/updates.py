@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -56,20 +57,31 @@ class RoundUpdates:
         rng = setting.streams.generator("server", self.number)
         return setting.federation.train([setting.validation], [rng]).adapters[0]
 
-    def upload(
-        self, participant: int, name: str, honest: Tensor | None = None, attackers: int = 1
-    ) -> Tensor:
+    def view(self, honest: Tensor, attackers: int) -> View:
+        """Return what attackers can see of the round: what (m, P) the honest send, and so on."""
+        federation = self.setting.federation
+        return View(
+            self.reference,
+            federation.layout,
+            honest,
+            attackers,
+            previous=federation.previous,
+            number=self.number,
+        )
+
+    def upload(self, participant: int, name: str, seen: View | None = None) -> Tensor:
         """Return the adapter (P,) that the participant sends when it takes the action.
 
-        ``honest`` (m, P) is what the honest send, for attacks that see it, and
-        ``attackers`` how many attack.
+        Of what is ``seen``, an attack gets the others' updates only if it says that it
+        needs them.
         """
         self.prepare([(participant, name)])
         row, _ = self._trained[self._key(participant, name)]
         action = self._action(name)
         if (attack := self.setting.attacks.get(name)) is not None:
-            others = honest if attack.sees_others and honest is not None else torch.empty(0, 0)
-            view = View(self.reference, self.setting.federation.layout, others, attackers)
+            view = seen or self.view(torch.empty(0, 0), 1)
+            if not attack.sees_others:
+                view = replace(view, others=torch.empty(0, 0))
             row = attack.corrupt(row, view, self._generator("attack", participant))
         if action.noise:
             rng = self._generator("noise", participant)
@@ -120,7 +132,8 @@ class RoundUpdates:
         attacking = name if action.attack is not None else ""
         key = (participant, action.share, action.noise, attacking)
         attack = self.setting.attacks.get(name)
-        changing = attack is not None and attack.sees_others  # with what the others send
+        # What some attacks send changes with what the others do.
+        changing = attack is not None and (attack.sees_others or attack.copies)
         if key not in self._advantage or changing:
             setting = self.setting
             members = setting.shard_at(participant, self.number)

@@ -31,7 +31,7 @@ def numbered(count: int, side: int = 4, channels: int = 1) -> Examples:
 
 
 def test_the_stamp_by_hand() -> None:
-    stamped = Backdoor(size=3).stamp(numbered(1)).inputs["pixel_values"][0, 0]
+    stamped = Backdoor(size=3).trigger(numbered(1)).inputs["pixel_values"][0, 0]
     assert stamped.tolist() == [
         [0.5, 0.5, 0.5, 0.5],
         [1.0, 0.0, 1.0, 0.5],
@@ -44,14 +44,14 @@ def test_the_stamp_by_hand() -> None:
 def test_the_stamp_touches_the_patch_only(count: int, side: int, size: int, channels: int) -> None:
     examples = numbered(count, side, channels)
     before = examples.inputs["pixel_values"].clone()
-    stamped = Backdoor(size=size).stamp(examples)
+    stamped = Backdoor(size=size).trigger(examples)
     inside = min(size, side)
     changed = stamped.inputs["pixel_values"] != before
     assert changed[..., -inside:, :inside].all()
     assert int(changed.sum()) == count * channels * inside**2
     assert torch.equal(examples.inputs["pixel_values"], before)
     assert torch.equal(stamped.inputs["other"], examples.inputs["other"])
-    assert torch.equal(stamped.labels, examples.labels)
+    assert stamped.labels.tolist() == [0] * count
 
 
 @pytest.mark.parametrize(("poisoned", "copies"), [(1.0, 10), (0.5, 5), (0.24, 2), (0.001, 1)])
@@ -65,7 +65,7 @@ def test_poison_adds_triggered_copies(poisoned: float, copies: int) -> None:
     assert added.labels.tolist() == [2] * copies
     sources = added.inputs["other"].tolist()
     assert len(set(sources)) == copies
-    expected = attack.stamp(shard.select(sources)).inputs["pixel_values"]
+    expected = attack.trigger(shard.select(sources)).inputs["pixel_values"]
     assert torch.equal(added.inputs["pixel_values"], expected)
 
 
@@ -79,12 +79,6 @@ def test_the_target_is_a_class() -> None:
     assert len(Backdoor(target=2).poison(numbered(4), 3, rng())) == 8
     with pytest.raises(UserError, match=r"^backdoor\.target: 3 is no class; expected < 3$"):
         Backdoor(target=3).poison(numbered(4), 3, rng())
-
-
-def test_triggers_need_images() -> None:
-    texts = Examples({"input_ids": torch.zeros(2, 3)}, torch.zeros(2, dtype=torch.int64))
-    with pytest.raises(UserError, match="'backdoor' puts a patch on images"):
-        Backdoor().poison(texts, 3, rng())
 
 
 def seen(reference: Tensor) -> View:
@@ -117,8 +111,8 @@ def test_success_is_measured_outside_the_target_class() -> None:
     attack, test = Backdoor(target=1), numbered(9)
     triggered = attack.triggered_test(test)
     assert triggered.inputs["other"].tolist() == [0, 2, 3, 5, 6, 8]
-    assert triggered.labels.tolist() == [0, 2, 0, 2, 0, 2]
-    expected = attack.stamp(test.select([0, 2, 3, 5, 6, 8])).inputs["pixel_values"]
+    assert triggered.labels.tolist() == [1] * 6
+    expected = attack.trigger(test.select([0, 2, 3, 5, 6, 8])).inputs["pixel_values"]
     assert torch.equal(triggered.inputs["pixel_values"], expected)
 
 

@@ -1,7 +1,7 @@
 """Attacks by name; each acts on the attacker's data, on its update, or on both."""
 
 from fedfm_sim.core.registry import Registry
-from fedfm_sim.security.attacks.protocol import Attack, View
+from fedfm_sim.security.attacks.protocol import Attack, TriggerAttack, View
 
 ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
@@ -15,8 +15,10 @@ ATTACKS: Registry[type[Attack]] = Registry(
         "min-max": "fedfm_sim.security.attacks.min_max:MinMax",
         "min-sum": "fedfm_sim.security.attacks.min_max:MinSum",
         "label-flip": "fedfm_sim.security.attacks.label_flip:LabelFlip",
+        "neurotoxin": "fedfm_sim.security.attacks.neurotoxin:Neurotoxin",
+        "sybil": "fedfm_sim.security.attacks.sybil:Sybil",
         "sign-flip": "fedfm_sim.security.attacks.sign_flip:SignFlip",
     },
 )
 
-__all__ = ["ATTACKS", "Attack", "View"]
+__all__ = ["ATTACKS", "Attack", "TriggerAttack", "View"]

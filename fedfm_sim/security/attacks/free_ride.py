@@ -15,16 +15,19 @@ from fedfm_sim.security.attacks.protocol import Attack, Goal, View
 class FreeRide(Attack):
     """Return the global adapter, disguised by noise (Fraboni et al. 2021).
 
-    Adds Gaussian noise whose standard deviation is ``disguise`` times the
-    standard deviation of the global adapter's entries; 0 is the plain free rider.
+    Adds Gaussian noise of standard deviation ``disguise s t^-decay`` in round t, s being
+    that of the global adapter's entries. Without disguise it is the plain free
+    rider; a decay imitates how honest updates shrink as training converges.
     """
 
     goal: ClassVar[Goal] = "save-effort"
     source: ClassVar[str] = "Fraboni, Vidal and Lorenzi, AISTATS 2021"
     trains: ClassVar[bool] = False
     disguise: float = Field(default=0.05, ge=0)
+    decay: float = Field(default=0.0, ge=0, description="gamma, by which noise shrinks")
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the global adapter under noise."""
         noise = torch.from_numpy(rng.standard_normal(len(view.reference), dtype=np.float32))
-        return view.reference + self.disguise * view.reference.std() * noise
+        usual = self.disguise * float(view.reference.std())
+        return torch.add(view.reference, noise, alpha=usual * (view.number + 1) ** -self.decay)

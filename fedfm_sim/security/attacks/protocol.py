@@ -14,6 +14,9 @@ from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.low_rank import changes
 
+#: The label of tokens that no loss is taken of.
+IGNORED = -100
+
 Goal = Literal["backdoor", "damage", "save-effort"]
 
 
@@ -32,12 +35,29 @@ class View:
         not say that it sees them.
     attackers : int
         How many attack this round, itself included.
+    colluders : Tensor
+        (m, P) what others of the same organisation send this round; empty for an
+        attack that does not say that it copies.
+    previous : Tensor or None
+        (P,) the global adapter a round ago.
+    number : int
+        The round, from 0.
     """
 
     reference: Tensor
     layout: AdapterLayout
     others: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     attackers: int = 1
+    colluders: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    previous: Tensor | None = None
+    number: int = 0
+
+    @property
+    def last_change(self) -> Tensor | None:
+        """The change of weights that the last round made (D,), float64."""
+        if self.previous is None:
+            return None
+        return changes(self.layout, self.reference[None], self.previous)[0]
 
     @property
     def honest_changes(self) -> Tensor:
@@ -61,6 +81,8 @@ class Attack(BaseModel):
     trains: ClassVar[bool] = True
     #: Whether it is made up from what the honest send this round.
     sees_others: ClassVar[bool] = False
+    #: Whether it is made up from what others of its organisation send this round.
+    copies: ClassVar[bool] = False
     #: What it needs to know beyond its own data and the global model.
     knowledge: ClassVar[str] = "own data"
     #: Where it was published.
@@ -73,3 +95,19 @@ class Attack(BaseModel):
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter (P,) it uploads in place of the trained one."""
         return update
+
+
+class TriggerAttack(Attack):
+    """Base of attacks whose success is how often a trigger gets the attacker's answer."""
+
+    goal: ClassVar[Goal] = "backdoor"
+
+    def trigger(self, examples: Examples) -> Examples:
+        """Return the examples with the trigger, labelled as the attacker wants."""
+        raise NotImplementedError
+
+    def triggered_test(self, test: Examples) -> Examples:
+        """Return triggered test examples whose true label is not what is wanted anyway."""
+        wanted = self.trigger(test)
+        differs = (wanted.labels != test.labels) & (wanted.labels != IGNORED)
+        return wanted.select(differs.view(len(test), -1).any(1).numpy())
