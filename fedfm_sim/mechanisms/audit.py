@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.optimize import brentq
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Mask
+from fedfm_sim.mechanisms.protocol import Array, Mask
 
 
 class Sanctions(BaseModel):
@@ -31,6 +31,9 @@ class Sanctions(BaseModel):
     ----------
     audit_rate : float
         Probability that a participant is audited in a round, in [0, 1].
+    audit_focus : float
+        Share of the audits that go to the most suspect updates first, in [0, 1]; the
+        rest is drawn by lot.
     tolerance : float
         Evidence above it is a violation, in the unit of the evidence.
     fine : float
@@ -55,6 +58,7 @@ class Sanctions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     audit_rate: float = Field(default=0.0, ge=0, le=1)
+    audit_focus: float = Field(default=0.0, ge=0, le=1)
     tolerance: float = Field(default=0.0, ge=0)
     fine: float = Field(default=0.0, ge=0)
     deposit: float = Field(default=0.0, ge=0)
@@ -72,12 +76,12 @@ class Sanctions(BaseModel):
         return self
 
 
-def draw_audits(rate: float, participants: int, rng: np.random.Generator) -> Mask:
+def draw_audits(rate: float | Array, participants: int, rng: np.random.Generator) -> Mask:
     """Draw who is audited, independently of each other.
 
     Parameters
     ----------
-    rate : float
+    rate : float or (n,) array
         Probability of an audit, in [0, 1].
     participants : int
         Number of participants n.
@@ -94,7 +98,8 @@ def draw_audits(rate: float, participants: int, rng: np.random.Generator) -> Mas
     UserError
         When the rate is outside [0, 1].
     """
-    _probability("audit rate", rate)
+    for chance in np.unique(rate).tolist():
+        _probability("audit rate", chance)
     return rng.random(participants) < rate
 
 

@@ -17,6 +17,7 @@ from fedfm_sim.mechanisms.accounts import AccountBook
 from fedfm_sim.mechanisms.contribution import evaluate, is_sampled
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.security.detection import detection_auc
 from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.settlement import Settlement, settle
@@ -233,6 +234,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 "price": play.announcement.price,
                 "payments": float(utility.payment.sum()),
                 "collected": play.collected,
+                "detection_auc": detection_auc(play.suspicion, play.attacking),
                 "fines": float(utility.fine.sum()),
                 "server_balance": self.book.balance("server"),
                 "selected": int(play.allocation.selected.sum()),

@@ -15,6 +15,7 @@ from fedfm_sim.learning.aggregation import Uploads
 from fedfm_sim.learning.quarantine import receive
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Offers
 from fedfm_sim.security.attacks import TriggerAttack
+from fedfm_sim.security.detection import audit_chances
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
 from fedfm_sim.simulation.valuation import round_game
@@ -139,6 +140,12 @@ class Play:
             self.setting.streams.integer("payments", self.updates.number),
         )
 
+    @property
+    def attacking(self) -> Mask:
+        """Who takes part and breaks the protocol, (n,)."""
+        attacks = np.array([action.attack is not None for action in self.actions])
+        return attacks & self.allocation.selected
+
     @cached_property
     def guilty(self) -> Mask:
         """Whom an audit by replay convicts: evidence above the tolerance."""
@@ -161,10 +168,20 @@ class Play:
                 accused[k] = max(others, key=lambda j: self.suspicion[j])
         return accused
 
+    @cached_property
+    def audit_chance(self) -> Array:
+        """The chance of each to be audited without being accused, (n,)."""
+        sanctions, chance = self.setting.scenario.sanctions, np.zeros(len(self.names))
+        selected = self.allocation.selected
+        chance[selected] = audit_chances(
+            self.suspicion[selected], sanctions.audit_rate, sanctions.audit_focus
+        )
+        return chance
+
     @property
     def audit_probability(self) -> Array:
-        """The chance of each to be audited: the audit rate, or 1 when accused, (n,)."""
-        chance = np.full(len(self.names), self.setting.scenario.sanctions.audit_rate)
+        """The chance of each to be audited: by the audit rule, or 1 when accused, (n,)."""
+        chance = self.audit_chance.copy()
         chance[list(self.accusations.values())] = 1.0
         return np.where(self.allocation.selected, chance, 0.0)
 

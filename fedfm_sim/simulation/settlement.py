@@ -41,7 +41,7 @@ def settle(play: Play, book: AccountBook, rng: np.random.Generator) -> Settlemen
     """
     sanctions = play.setting.scenario.sanctions
     count = len(play.names)
-    audited = draw_audits(sanctions.audit_rate, count, rng) & play.allocation.selected
+    audited = draw_audits(play.audit_chance, count, rng) & play.allocation.selected
     audited[list(play.accusations.values())] = True
     convicted = audited & play.guilty
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.security.attacks.protocol import Attack, Goal, View
+from fedfm_sim.security.attacks.protocol import IGNORED, Attack, Goal, View
 
 
 class LabelFlip(Attack):
@@ -25,7 +27,11 @@ class LabelFlip(Attack):
 
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
         """Return the shard with every label flipped."""
-        return Examples(shard.inputs, classes - 1 - shard.labels)
+        labels = shard.labels
+        if labels.ndim == 2:  # of a text every token is flipped, within those that occur
+            flipped = labels.max() - labels
+            return replace(shard, labels=torch.where(labels == IGNORED, labels, flipped))
+        return replace(shard, labels=classes - 1 - labels)
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the boosted update."""
