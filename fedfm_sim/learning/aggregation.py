@@ -41,6 +41,8 @@ class Uploads:
         Who sent each, for rules that remember; 0 to K - 1 unless given.
     server : Tensor or None
         (P,) what the server's own training gave, for rules that ask for it.
+    seed : int
+        What a rule that draws at random draws from.
     """
 
     updates: Tensor
@@ -49,6 +51,7 @@ class Uploads:
     layout: AdapterLayout
     members: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     server: Tensor | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if len(self.members) != len(self.updates):
@@ -81,6 +84,7 @@ class Uploads:
             self.layout,
             self.members[rows],
             self.server,
+            self.seed,
         )
 
 
@@ -117,6 +121,8 @@ class AggregationRule(BaseModel):
     #: Where it was published.
     source: ClassVar[str]
 
+    #: Whether the server sees nothing of updates but their mean.
+    hides_updates: ClassVar[bool] = False
     #: Whether the server trains on its validation data, as `Uploads.server` tells.
     needs_server_update: ClassVar[bool] = False
 

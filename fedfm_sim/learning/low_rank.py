@@ -13,9 +13,6 @@ from torch import Tensor
 
 from fedfm_sim.learning.adapters import AdapterLayout
 
-#: Singular values below this share of the largest count as nothing.
-NEGLIGIBLE = 1e-7
-
 
 def changes(layout: AdapterLayout, adapters: Tensor, reference: Tensor) -> Tensor:
     """Return the weight changes (K, D) of (K, P) adapters from (P,), over all modules, float64."""
@@ -29,10 +26,12 @@ def fold(layout: AdapterLayout, change: Tensor, reference: Tensor) -> tuple[Tens
     """Return the adapter (P,) nearest to a change (D,) of the reference, and what is lost.
 
     Each module's ``B_0 A_0 + dW / s`` is cut to the adapter's rank by its singular
-    values, which is nearest in the Frobenius norm (Eckart and Young 1936), and split
-    evenly: ``B = U sqrt(S)``, ``A = sqrt(S) V^T``. Where less than the rank is
-    needed, A keeps rows of its usual size with zeros in B, so that the adapter can
-    go on learning.
+    values, which is nearest in the Frobenius norm (Eckart and Young 1936). Of all gauges
+    (Q A, B Q^-1) it is written in the one whose A has orthogonal rows of the
+    reference's usual length and is turned as near to the reference's A as can be
+    (orthogonal Procrustes, Schoenemann 1966). Factors of several folds can so be
+    averaged with little loss, and where less than the rank is needed, A keeps rows
+    of its usual size with zeros in B, so that the adapter can go on learning.
 
     Returns
     -------
@@ -56,14 +55,16 @@ def fold(layout: AdapterLayout, change: Tensor, reference: Tensor) -> tuple[Tens
 
 def _fold_module(a: Tensor, b: Tensor, change: Tensor) -> float:
     """Overwrite A (r, in) and B (out, r), and return the squared norm of what was cut."""
-    rank = a.shape[0]
-    usual = float(a.norm()) / rank**0.5
+    rank, before = a.shape[0], a.clone()
+    usual = float(a.norm()) / rank**0.5 or 1.0
     left, values, right = torch.linalg.svd(b @ a + change, full_matrices=False)
-    kept = int((values[:rank] > NEGLIGIBLE * max(float(values[0]), 1e-30)).sum())
-    roots = values[:kept].sqrt()
+    kept = min(rank, len(values))
     a.zero_()
     b.zero_()
-    a[:kept], b[:, :kept] = roots[:, None] * right[:kept], left[:, :kept] * roots
-    spare = min(rank, len(right))
-    a[kept:spare] = usual * right[kept:spare]
+    a[:kept] = usual * right[:kept]
+    b[:, :kept] = left[:, :kept] * values[:kept] / usual
+    first, _, second = torch.linalg.svd(before @ a.T)
+    turn = first @ second
+    a.copy_(turn @ a)
+    b.copy_(b @ turn.T)
     return float((values[kept:] ** 2).sum())

@@ -60,6 +60,12 @@ class FrozenA(FedAvg):
         """Return the training with A frozen."""
         return training.model_copy(update={"freeze_a": True})
 
+    def combine(self, uploads: Uploads) -> Aggregate:
+        """Return the weighted mean; whatever A is sent, the server keeps its own."""
+        updates, frozen = uploads.updates.clone(), uploads.layout.positions_of_a
+        updates[:, frozen] = uploads.reference[frozen]
+        return super().combine(replace(uploads, updates=updates))
+
 
 def stack(layout: AdapterLayout, updates: Tensor, weights: Array) -> tuple[AdapterLayout, Tensor]:
     """Return one adapter of rank ``K r`` whose product is exactly the mean of the K products.

@@ -80,6 +80,7 @@ class Play:
             self.setting.federation.layout,
             self.accepted,
             self.updates.server,
+            self.setting.streams.integer("aggregation", self.updates.number),
         )
         self.aggregate = self.setting.defence.aggregate(self.uploads)
         self.weights, self.suspicion = np.zeros(count), np.full(count, np.nan)
@@ -195,6 +196,8 @@ class Play:
         if not self.allocation.selected[participant]:
             return 0.0
         name, sent = self.names[participant], self.sent[participant]
+        if self.setting.defence.hides_updates:  # all that others see of it is the mean
+            sent = self.aggregate.adapter
         return self.updates.advantage(participant, name, sent)
 
     def cost_of(self, participant: int) -> float:

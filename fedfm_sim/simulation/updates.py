@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -12,10 +13,17 @@ from torch import Tensor
 
 from fedfm_sim.core.action import Action
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.security.attacks import View
+from fedfm_sim.learning.trainer import TrainingSettings
+from fedfm_sim.security.attacks import Attack, View
 from fedfm_sim.security.privacy.membership import membership_advantage
 from fedfm_sim.security.privacy.noise import add_noise
 from fedfm_sim.simulation.setting import Setting
+
+#: Participant, share of its data, and the attack on it: what local training depends on.
+Key = tuple[int, float, str]
+
+#: Adapters that train in one batch; more gains no time and costs memory.
+ROWS_AT_ONCE = 128
 
 
 class RoundUpdates:
@@ -30,32 +38,39 @@ class RoundUpdates:
         self.setting = setting
         self.number = number
         self.reference = setting.federation.adapter
-        self._trained: dict[tuple[int, float, str], tuple[Tensor, float]] = {}
-        self._advantage: dict[tuple[int, float, float, str], float] = {}
+        self._trained: dict[Key, tuple[Tensor, float]] = {}
+        self._advantage: dict[tuple[int, bytes], float] = {}
 
     def prepare(self, wanted: Iterable[tuple[int, str]]) -> None:
         """Train for all (participant, action name) that are not there yet, in one batch."""
-        missing: dict[tuple[int, float, str], Examples] = {}
+        prepare_together([(self, wanted)])
+
+    def missing(self, wanted: Iterable[tuple[int, str]]) -> dict[Key, Examples]:
+        """Return what still has to be trained on what."""
+        missing: dict[Key, Examples] = {}
         for participant, name in wanted:
             key = self._key(participant, name)
             if key not in self._trained and key not in missing:
                 missing[key] = self._shard(participant, name)
-        if not missing:
-            return
-        streams = self.setting.streams
-        generators = [streams.generator("train", self.number, key[0]) for key in missing]
-        trained = self.setting.federation.train(list(missing.values()), generators)
-        for row, key in enumerate(missing):
-            self._trained[key] = (trained.adapters[row], float(trained.losses[row]))
+        return missing
+
+    def keep(self, key: Key, adapter: Tensor, loss: float) -> None:
+        """Take note of a training."""
+        self._trained[key] = (adapter, loss)
 
     @cached_property
     def server(self) -> Tensor | None:
-        """What the server's own training on its validation data gives (P,), if the rule asks."""
+        """What the server's own training on its validation data gives (P,), if the rule asks.
+
+        It works as much as a participant does, as lengths of updates are compared.
+        """
         setting = self.setting
         if not setting.defence.needs_server_update:
             return None
         rng = setting.streams.generator("server", self.number)
-        return setting.federation.train([setting.validation], [rng]).adapters[0]
+        size = int(np.median([len(shard) for shard in setting.shards]))
+        root = setting.validation.select(rng.permutation(len(setting.validation))[:size])
+        return setting.federation.train([root], [rng]).adapters[0]
 
     def view(self, honest: Tensor, attackers: int) -> View:
         """Return what attackers can see of the round: what (m, P) the honest send, and so on."""
@@ -125,16 +140,11 @@ class RoundUpdates:
         Members are the participant's own examples, others as many test
         examples of the same domain. One who stays out reveals nothing.
         """
-        action = self._action(name)
-        if action.share == 0:
+        if self._action(name).share == 0:
             return 0.0
         # Actions that send the same (report, snoop, overbid) are attacked once.
-        attacking = name if action.attack is not None else ""
-        key = (participant, action.share, action.noise, attacking)
-        attack = self.setting.attacks.get(name)
-        # What some attacks send changes with what the others do.
-        changing = attack is not None and (attack.sees_others or attack.copies)
-        if key not in self._advantage or changing:
+        key = (participant, blake2b(sent.numpy().tobytes()).digest())
+        if key not in self._advantage:
             setting = self.setting
             members = setting.shard_at(participant, self.number)
             others = setting.held_out[participant]
@@ -158,11 +168,11 @@ class RoundUpdates:
     def _action(self, name: str) -> Action:
         return self.setting.scenario.action_table[name]
 
-    def _key(self, participant: int, name: str) -> tuple[int, float, str]:
+    def _key(self, participant: int, name: str) -> Key:
         """Return what local training depends on."""
         attack = self.setting.attacks.get(name)
         action = self._action(name)
-        if attack is None:
+        if attack is None or (attack.trains and type(attack).poison is Attack.poison):
             return participant, action.share, ""
         return participant, action.share, name if attack.trains else "untrained"
 
@@ -182,3 +192,35 @@ class RoundUpdates:
 
     def _generator(self, purpose: str, participant: int) -> np.random.Generator:
         return self.setting.streams.generator(purpose, self.number, participant)
+
+
+def prepare_together(jobs: Sequence[tuple[RoundUpdates, Iterable[tuple[int, str]]]]) -> None:
+    """Train what several worlds of one federation want in one batch.
+
+    The worlds, such as the cells of a table of attacks and defences, share backbone, data
+    and streams; each has its own global adapter. Where two start from the same one, what
+    both want is trained once. Those that prescribe another local training go apart.
+    """
+    groups: dict[TrainingSettings, dict[tuple[int, Key], tuple[Examples, list[RoundUpdates]]]] = {}
+    for updates, wanted in jobs:
+        group = groups.setdefault(updates.setting.federation.settings, {})
+        for key, shard in updates.missing(wanted).items():
+            group.setdefault((id(updates.reference), key), (shard, []))[1].append(updates)
+    for group in groups.values():
+        todo = list(group.items())
+        for start in range(0, len(todo), ROWS_AT_ONCE):
+            _train_block(todo[start : start + ROWS_AT_ONCE])
+
+
+def _train_block(
+    todo: Sequence[tuple[tuple[int, Key], tuple[Examples, list[RoundUpdates]]]],
+) -> None:
+    first = todo[0][1][1][0]
+    trained = first.setting.federation.train(
+        [shard for _, (shard, _) in todo],
+        [first.setting.streams.generator("train", first.number, key[0]) for (_, key), _ in todo],
+        torch.stack([owners[0].reference for _, (_, owners) in todo]),
+    )
+    for row, ((_, key), (_, owners)) in enumerate(todo):
+        for updates in owners:
+            updates.keep(key, trained.adapters[row], float(trained.losses[row]))

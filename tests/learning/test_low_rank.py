@@ -59,3 +59,23 @@ def test_no_change_of_an_untrained_adapter_can_still_learn(small_layout: Adapter
     for a, b in small_layout.factors(folded[None]).values():
         assert (a.norm(dim=-1) > 0.1).all()
         assert not b.any()
+
+
+@given(seed=seeds)
+def test_folds_share_a_gauge(small_layout: AdapterLayout, seed: int) -> None:
+    # B alone moves, in two ways. Folds of both changes have rows of A in one space, and one
+    # turn of it, so that the mean of their factors is the mean of the changes.
+    reference = rows(small_layout, 1, seed)[0]
+    for module in small_layout.modules:
+        a, _ = small_layout.pair(small_layout.views(reference[None]), module)
+        a.copy_(2.0 * torch.linalg.qr(a[0].T)[0].T[None])
+    moved = reference.repeat(2, 1)
+    mask = ~small_layout.positions_of_a
+    moved[:, mask] += rows(small_layout, 2, seed + 1)[:, mask]
+    given = changes(small_layout, moved, reference)
+    folds = torch.stack([fold(small_layout, change, reference)[0] for change in given])
+    mean = changes(small_layout, folds.mean(0)[None], reference)[0]
+    torch.testing.assert_close(mean, given.mean(0), atol=2e-3, rtol=1e-3)
+    for a, _ in small_layout.factors(folds).values():
+        lengths = a.norm(dim=2)
+        torch.testing.assert_close(lengths, torch.full_like(lengths, 2.0), rtol=1e-3, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -308,3 +309,26 @@ def test_foolsgold_remembers_who_sent_what() -> None:
     assert result.suspicion[2] == pytest.approx(0)
     strangers = rule.aggregate(uploads_at(second, [0, 1, 3]))
     assert strangers.suspicion[1] == pytest.approx(0)
+
+
+#: Rules that average factors, as is common; they work in one gauge only.
+AVERAGE_FACTORS = ("fedavg", "fedprox", "frozen-a")
+
+
+@pytest.mark.parametrize("name", sorted(DEFENCES))
+def test_the_gauge_of_factors_is_no_way_round_a_robust_rule(name: str) -> None:
+    points = 1 + 0.1 * np.random.default_rng(0).normal(size=(8, WIDTH))
+    plain = uploads_at(points)
+    gauge = torch.ones(8, 1)
+    gauge[2:4] = 1000.0  # the same change of weights, written as (1000 A, B / 1000)
+    moved = torch.cat([plain.updates[:, :1] * gauge, plain.updates[:, 1:] / gauge], dim=1)
+    rule = rule_of(name)
+    first, second = (
+        changes(LAYOUT, rule.aggregate(given).adapter[None], REFERENCE)[0]
+        for given in (plain, replace(plain, updates=moved))
+    )
+    difference = float((first - second).abs().max())
+    if name in AVERAGE_FACTORS:
+        assert difference > 0.2
+    else:
+        assert difference < 1e-3

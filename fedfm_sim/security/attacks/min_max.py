@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ HALVINGS = 60
 class MinMax(Attack):
     """Shift the honest mean as far as the honest are apart (Shejwalkar and Houmansadr 2021).
 
-    ``dW = mu - g sigma`` with the largest g at which the largest distance to an
-    honest update is at most the largest among the honest; sigma is their
-    standard deviation per coordinate of dW.
+    ``dW = mu - g p`` with the largest g at which the largest distance to an honest
+    update is at most the largest among the honest. The direction p is their standard
+    deviation per coordinate of dW, the mean at length 1, or the mean's signs.
     """
 
     goal: ClassVar[Goal] = "damage"
@@ -29,14 +29,21 @@ class MinMax(Attack):
     sees_others: ClassVar[bool] = True
     knowledge: ClassVar[str] = "the honest updates"
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
+    direction: Literal["deviation", "mean", "sign"] = "deviation"
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter nearest to the shifted mean; honest where nobody else is."""
         rows = view.honest_changes
         if not len(rows):
             return update
-        direction = -rows.std(0, correction=0)
-        return fold(view.layout, shifted(rows, direction, self.spread), view.reference)[0]
+        mean = rows.mean(0)
+        directions = {
+            "deviation": rows.std(0, correction=0),
+            "mean": mean / mean.norm().clamp(min=1e-30),
+            "sign": mean.sign(),
+        }
+        change = shifted(rows, -directions[self.direction], self.spread)
+        return fold(view.layout, change, view.reference)[0]
 
     @staticmethod
     def spread(squares: Tensor) -> Tensor:
@@ -60,8 +67,12 @@ def shifted(rows: Tensor, direction: Tensor, spread: Callable[[Tensor], Tensor])
     if not direction.any():
         return mean
 
+    # |row - mean - g direction|^2 as a polynomial in g, for every row.
+    centred = rows - mean
+    own, along, length = (centred**2).sum(1), centred @ direction, (direction**2).sum()
+
     def within(g: float) -> bool:
-        return float(spread(((rows - mean - g * direction) ** 2).sum(1))) <= bound
+        return float(spread(own - 2 * g * along + g**2 * length)) <= bound
 
     low, high = 0.0, 1.0
     while within(high):

@@ -22,6 +22,7 @@ DEFENCES: Registry[type[AggregationRule]] = Registry(
         "median": "fedfm_sim.security.defences.trimmed_mean:Median",
         "multi-krum": "fedfm_sim.security.defences.multi_krum:MultiKrum",
         "norm-clipping": "fedfm_sim.security.defences.clipping:NormClipping",
+        "secure-sum": "fedfm_sim.security.defences.secure_sum:SecureSum",
         "trimmed-mean": "fedfm_sim.security.defences.trimmed_mean:TrimmedMean",
     },
 )

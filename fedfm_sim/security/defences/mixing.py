@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fedfm_sim.learning.aggregation import Aggregate, Array, Uploads
+from fedfm_sim.learning.aggregation import Aggregate, Array, Uploads, normalised
 from fedfm_sim.learning.low_rank import fold
 
 
@@ -22,6 +23,20 @@ def mixed(change: Tensor, weights: Array, uploads: Uploads) -> Aggregate:
     uploads : Uploads
     """
     suspicion = (uploads.changes - change).norm(dim=1).numpy()
+    adapter, residual = fold(uploads.layout, change, uploads.reference)
+    return Aggregate(adapter, weights, suspicion, residual)
+
+
+def chosen_mean(kept: npt.NDArray[np.int64], suspicion: Array, uploads: Uploads) -> Aggregate:
+    """Return the mean by samples of the changes of those kept.
+
+    Changes are averaged, and not factors: (Q A, B Q^-1) passes every test on dW, and
+    with a large Q would still ruin an average of factors.
+    """
+    samples = np.zeros(len(uploads))
+    samples[kept] = uploads.samples[kept]
+    weights = normalised(samples)
+    change = torch.from_numpy(weights) @ uploads.changes
     adapter, residual = fold(uploads.layout, change, uploads.reference)
     return Aggregate(adapter, weights, suspicion, residual)
 

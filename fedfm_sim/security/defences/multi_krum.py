@@ -7,13 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from fedfm_sim.learning.aggregation import (
-    Aggregate,
-    AggregationRule,
-    Array,
-    Uploads,
-    normalised,
-)
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads
+from fedfm_sim.security.defences.mixing import chosen_mean
 
 
 class MultiKrum(AggregationRule):
@@ -22,7 +17,8 @@ class MultiKrum(AggregationRule):
     The score of update k is the sum of its *squared* distances to the
     ``n - f - 2`` nearest *others*, ``sum_j |dW_k - dW_j|^2``, measured on the
     effective weight change ``dW = s (B A - B_0 A_0)``, which is the same in
-    every gauge of the factors. The factors of those kept are averaged by samples.
+    every gauge of the factors. The changes of those kept are averaged by samples and
+    folded to the adapter's rank.
 
     Its theorem asks for ``n >= 2 f + 3``; with fewer updates than that, f is
     lowered to the largest number that the theorem covers.
@@ -39,10 +35,7 @@ class MultiKrum(AggregationRule):
         attackers = max(0, min(self.attackers, (count - 3) // 2))
         scores = krum_scores(uploads.gram, attackers)
         kept = np.argsort(scores, kind="stable")[: count - attackers]
-        chosen = np.zeros(count)
-        chosen[kept] = uploads.samples[kept]
-        weights = normalised(chosen)
-        return Aggregate(uploads.mean(weights), weights, scores)
+        return chosen_mean(kept, scores, uploads)
 
 
 def krum_scores(gram: Array, attackers: int) -> Array:

@@ -7,22 +7,17 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from fedfm_sim.learning.aggregation import (
-    Aggregate,
-    AggregationRule,
-    Array,
-    Uploads,
-    normalised,
-)
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads
+from fedfm_sim.security.defences.mixing import chosen_mean
 
 
 class DivideAndConquer(AggregationRule):
     """Score by the squared projection on the top singular vector (Shejwalkar and Houmansadr 2021).
 
     The changes dW are centred, and those ``filtered * f`` of the highest score are left
-    out; the rest is averaged by samples. The paper repeats this on random
-    subsets of coordinates because models are large; all coordinates are used here,
-    through inner products, so that nothing is random.
+    out; the rest is averaged by samples and folded to the adapter's rank. The paper
+    repeats this on random subsets of coordinates because models are large; all
+    coordinates are used here, through inner products, so that nothing is random.
     """
 
     knowledge: ClassVar[str] = "f, how many may be malicious"
@@ -38,10 +33,7 @@ class DivideAndConquer(AggregationRule):
         scores = spectral_scores(gram)
         dropped = min(round(self.filtered * self.attackers), (count - 1) // 2)
         kept = np.argsort(scores, kind="stable")[: count - dropped]
-        chosen = np.zeros(count)
-        chosen[kept] = uploads.samples[kept]
-        weights = normalised(chosen)
-        return Aggregate(uploads.mean(weights), weights, scores)
+        return chosen_mean(kept, scores, uploads)
 
 
 def spectral_scores(gram: Array) -> Array:
