@@ -312,7 +312,7 @@ def test_foolsgold_remembers_who_sent_what() -> None:
 
 
 #: Rules that average factors, as is common; they work in one gauge only.
-AVERAGE_FACTORS = ("fedavg", "fedprox", "frozen-a")
+AVERAGE_FACTORS = ("fedavg", "fedprox", "frozen-a", "secure-sum")
 
 
 @pytest.mark.parametrize("name", sorted(DEFENCES))
