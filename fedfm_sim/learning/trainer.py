@@ -37,6 +37,12 @@ class TrainingSettings(BaseModel):
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled; AdamW only")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm of a participant's gradient")
     proximal: float = Field(default=0.0, ge=0, description="mu of FedProx (Li et al. 2020)")
+    example_clip: float | None = Field(
+        default=None, gt=0, description="bound on each example's gradient; turns on DP-SGD"
+    )
+    example_noise: float = Field(
+        default=0.0, ge=0, description="noise of DP-SGD over the bound (Abadi et al. 2016)"
+    )
     freeze_a: bool = Field(default=False, description="train B alone, FFA-LoRA (Sun et al. 2024)")
 
 
@@ -66,10 +72,24 @@ def batch_plan(count: int, settings: TrainingSettings, rng: np.random.Generator)
     """Return the example indices of every local step, reshuffled each epoch."""
     size = settings.batch_size
     plan: Plan = []
+    if settings.example_clip is not None and count:
+        return _poisson_plan(count, settings, rng)
     for _ in range(settings.epochs if count else 0):
         order = rng.permutation(count)
         plan += [order[start : start + size] for start in range(0, count, size)]
     return plan
+
+
+def _poisson_plan(count: int, settings: TrainingSettings, rng: np.random.Generator) -> Plan:
+    """Return as many steps as without DP, each example in each with the same chance."""
+    rate = sampling_rate(count, settings)
+    steps = settings.epochs * -(-count // settings.batch_size)
+    return [np.flatnonzero(rng.random(count) < rate) for _ in range(steps)]
+
+
+def sampling_rate(count: int, settings: TrainingSettings) -> float:
+    """Return the chance of an example of ``count`` to be in a step of DP-SGD."""
+    return min(1.0, settings.batch_size / count)
 
 
 class StackedLinear(nn.Module):
@@ -176,6 +196,7 @@ def train(
             rows,
             [shards[k] for k in order],
             [plans[k] for k in order],
+            [generators[k] for k in order],
             settings,
             losses,
         )
@@ -199,6 +220,7 @@ def _train_rows(
     rows: Tensor,
     shards: Sequence[Examples],
     plans: Sequence[Plan],
+    generators: Sequence[np.random.Generator],
     settings: TrainingSettings,
     losses: npt.NDArray[np.float64],
 ) -> None:
@@ -213,14 +235,14 @@ def _train_rows(
         active = sum(count > step for count in steps)
         batches = [plans[k][step] + offsets[k] for k in range(active)]
         index, weights = _pad(batches)
-        views = {n: v.detach().requires_grad_() for n, v in layout.views(rows[:active]).items()}
-        for module in layout.modules:
-            layers[module].factors = layout.pair(views, module)
         batch = pool.select(index.ravel())
-        each = example_losses(backbone.model(**batch.inputs).logits, batch.labels)
-        means = (each.view(active, -1) * weights).sum(1)
-        gradients = torch.autograd.grad(means.sum(), list(views.values()))
-        flat = torch.cat([g.reshape(active, -1) for g in gradients], dim=1)
+        if settings.example_clip is None:
+            each, flat = _mean_gradients(backbone, layout, layers, rows[:active], batch, weights)
+        else:
+            sizes = np.array([len(shard) for shard in shards[:active]])
+            each, flat = _private_gradients(
+                backbone, layout, layers, rows[:active], batch, weights, settings, sizes, generators
+            )
         if settings.proximal:
             flat += settings.proximal * (rows[:active] - starts[:active])
         if settings.freeze_a:
@@ -228,18 +250,70 @@ def _train_rows(
         optimizer.step(rows[:active], flat, step + 1)
         if settings.freeze_a:  # against weight decay
             rows[:active, frozen] = starts[:active, frozen]
-        losses[:active, step] = means.detach().numpy()
+        losses[:active, step] = (each.view(active, -1) * weights).sum(1).numpy()
+
+
+def _mean_gradients(
+    backbone: Backbone,
+    layout: AdapterLayout,
+    layers: dict[str, StackedLinear],
+    rows: Tensor,
+    batch: Examples,
+    weights: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return the losses (k B,) and each row's gradient (k, P) of its weighted loss."""
+    active = len(rows)
+    views = {n: v.detach().requires_grad_() for n, v in layout.views(rows).items()}
+    for module in layout.modules:
+        layers[module].factors = layout.pair(views, module)
+    each = example_losses(backbone.model(**batch.inputs).logits, batch.labels)
+    means = (each.view(active, -1) * weights).sum(1)
+    gradients = torch.autograd.grad(means.sum(), list(views.values()))
+    return each.detach(), torch.cat([g.reshape(active, -1) for g in gradients], dim=1)
+
+
+def _private_gradients(
+    backbone: Backbone,
+    layout: AdapterLayout,
+    layers: dict[str, StackedLinear],
+    rows: Tensor,
+    batch: Examples,
+    weights: Tensor,
+    settings: TrainingSettings,
+    sizes: npt.NDArray[np.int64],
+    generators: Sequence[np.random.Generator],
+) -> tuple[Tensor, Tensor]:
+    """Return the losses (k B,) and DP-SGD's gradient (k, P) (Abadi et al. 2016).
+
+    Each example's gradient is cut to the bound C; their sum gets noise of standard
+    deviation ``example_noise C`` and is divided by the expected batch.
+    """
+    active, width = weights.shape
+    own = rows.repeat_interleave(width, 0)  # a row of its own for every example
+    losses, gradients = _mean_gradients(
+        backbone, layout, layers, own, batch, torch.ones(active * width, 1)
+    )
+    bound = settings.example_clip or 0.0
+    scale = (bound / gradients.norm(dim=1).clamp(min=1e-30)).clamp(max=1.0)
+    scale *= (weights.reshape(-1) > 0).float()
+    sums = (gradients * scale[:, None]).view(active, width, -1).sum(1)
+    for row, rng in enumerate(generators[:active]):
+        noise = torch.from_numpy(rng.standard_normal(sums.shape[1], dtype=np.float32))
+        sums[row] += settings.example_noise * bound * noise
+    expected = np.array([count * sampling_rate(int(count), settings) for count in sizes])
+    return losses, sums / torch.from_numpy(expected.astype(np.float32))[:, None]
 
 
 def _pad(batches: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], Tensor]:
     """Return (k, B) indices and the weights that make each row's sum its batch mean."""
-    width = max(map(len, batches))
+    width = max(1, *map(len, batches))
     index = np.zeros((len(batches), width), dtype=np.int64)
     weights = np.zeros((len(batches), width), dtype=np.float32)
     for row, batch in enumerate(batches):
         index[row, : len(batch)] = batch
-        index[row, len(batch) :] = batch[0]
-        weights[row, : len(batch)] = 1 / len(batch)
+        if len(batch):  # a step of DP-SGD may draw nobody
+            index[row, len(batch) :] = batch[0]
+            weights[row, : len(batch)] = 1 / len(batch)
     return index, torch.from_numpy(weights)
 
 

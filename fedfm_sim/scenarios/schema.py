@@ -32,6 +32,7 @@ from fedfm_sim.mechanisms.contribution import SCHEMES
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.security.attacks import ATTACKS, Attack
 from fedfm_sim.security.defences import DEFENCES
+from fedfm_sim.security.privacy import PROTECTIONS, Protection
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -160,11 +161,12 @@ class Scenario(_Section):
         default_factory=dict, description="parameters of a mechanism wherever it is only named"
     )
     defence: dict[str, Any] = {"name": "fedavg"}
+    protection: dict[str, Any] = {"name": "none"}
     policies: dict[Kind, dict[str, Any]] = Field(default_factory=dict)
     actions: dict[str, Action] = Field(default_factory=dict)
     action_sets: dict[Kind, tuple[str, ...]] = Field(default_factory=dict)
 
-    @field_validator("mechanism", "defence", mode="before")
+    @field_validator("mechanism", "defence", "protection", mode="before")
     @classmethod
     def _by_name(cls, section: Any) -> Any:
         return {"name": section} if isinstance(section, str) else section
@@ -178,6 +180,8 @@ class Scenario(_Section):
             self.build_mechanism()
         with _within("defence"):
             self.build_defence()
+        with _within("protection"):
+            self.build_protection()
         with _within("data", "name"):
             DATASETS.check(self.data.name)
         for name, action in self.action_table.items():
@@ -227,6 +231,10 @@ class Scenario(_Section):
     def build_defence(self) -> AggregationRule:
         """Return the aggregation rule."""
         return build(DEFENCES, self.defence)
+
+    def build_protection(self) -> Protection:
+        """Return what everybody does to its update before it is sent."""
+        return build(PROTECTIONS, self.protection)
 
     def build_attack(self, action: Action) -> Attack | None:
         """Return the attack that an action carries out."""

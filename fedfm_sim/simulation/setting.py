@@ -22,6 +22,7 @@ from fedfm_sim.mechanisms.protocol import Market, Mechanism
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import Attack, TriggerAttack
 from fedfm_sim.security.attacks.backdoor import Backdoor
+from fedfm_sim.security.privacy import Protection
 
 #: With this many examples of a class a participant is said to cover it.
 ENOUGH_EXAMPLES = 5
@@ -45,7 +46,7 @@ class Setting:
         membership inference.
     validation, test : Examples
         Spread evenly over the participants' domains.
-    mechanism, defence : plug-ins
+    mechanism, defence, protection : plug-ins
     attacks : dict of str to Attack
         By action name.
     costs : CostModel
@@ -62,6 +63,7 @@ class Setting:
     test: Examples
     mechanism: Mechanism
     defence: AggregationRule
+    protection: Protection
     attacks: dict[str, Attack]
     costs: CostModel
     base_rates: dict[TriggerAttack, float] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Setting:
             across_domains(data.test, domains, streams.generator("test")),
             scenario.build_mechanism(),
             defence,
+            scenario.build_protection(),
             attacks,
             _costs(scenario, federation, shards[0], streams),
         )
@@ -192,7 +195,8 @@ def _costs(
     scenario: Scenario, federation: Federation, shard: Examples, streams: Streams
 ) -> CostModel:
     draws = streams.generator("costs").standard_normal(scenario.participants.count)
-    sent = 2 * federation.layout.size_bytes
+    protection = scenario.build_protection()
+    sent = federation.layout.size_bytes + protection.size_bytes(federation.layout.size)
     kept = federation.backbone.size_bytes + federation.layout.size_bytes
     return CostModel(
         factor=np.exp(scenario.prices.cost_spread * draws),

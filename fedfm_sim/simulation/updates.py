@@ -98,10 +98,17 @@ class RoundUpdates:
             if not attack.sees_others:
                 view = replace(view, others=torch.empty(0, 0))
             row = attack.corrupt(row, view, self._generator("attack", participant))
+        if attack is not None:
+            return row
+        return self._protected(row, action, participant)
+
+    def _protected(self, row: Tensor, action: Action, participant: int) -> Tensor:
+        """Return what is sent of an honest update: under own noise, and as the protocol says."""
         if action.noise:
             rng = self._generator("noise", participant)
             row = add_noise(row, self.reference, action.noise, rng)
-        return row
+        rng = self._generator("protection", participant)
+        return self.setting.protection.protect(row, self.reference, rng)
 
     def loss(self, participant: int, name: str) -> float:
         """Return the training loss of the last local epoch, nats; NaN without training."""
@@ -124,9 +131,7 @@ class RoundUpdates:
         action, setting = self._action(name), self.setting
         self._prepare_declared(participant, action)
         declared, _ = self._trained[(participant, action.share, "")]
-        if action.noise:
-            rng = self._generator("noise", participant)
-            declared = add_noise(declared, self.reference, action.noise, rng)
+        declared = self._protected(declared, action, participant)
         both = torch.stack([sent, declared])
         if not torch.isfinite(both).all():
             return float("inf")

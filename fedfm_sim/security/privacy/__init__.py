@@ -1,1 +1,18 @@
-"""What can be learnt about a participant's data from what it sends, measured by attacking it."""
+"""What can be learnt about a participant's data from what it sends, and what protects it."""
+
+from fedfm_sim.core.registry import Registry
+from fedfm_sim.security.privacy.protection import Protection
+
+PROTECTIONS: Registry[type[Protection]] = Registry(
+    "protection",
+    "fedfm_sim.protections",
+    {
+        "none": "fedfm_sim.security.privacy.protection:Protection",
+        "gaussian-mechanism": "fedfm_sim.security.privacy.protection:GaussianMechanism",
+        "quantise": "fedfm_sim.security.privacy.protection:Quantise",
+        "random-k": "fedfm_sim.security.privacy.protection:RandomK",
+        "top-k": "fedfm_sim.security.privacy.protection:TopK",
+    },
+)
+
+__all__ = ["PROTECTIONS", "Protection"]
