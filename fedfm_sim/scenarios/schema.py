@@ -32,7 +32,7 @@ from fedfm_sim.mechanisms.contribution import SCHEMES
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.security.attacks import ATTACKS, Attack
 from fedfm_sim.security.defences import DEFENCES
-from fedfm_sim.security.privacy import PROTECTIONS, Protection
+from fedfm_sim.security.privacy import LEAKAGE, PROTECTIONS, LeakageMeasure, Protection
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -162,11 +162,12 @@ class Scenario(_Section):
     )
     defence: dict[str, Any] = {"name": "fedavg"}
     protection: dict[str, Any] = {"name": "none"}
+    leakage: dict[str, Any] = {"name": "loss-threshold"}
     policies: dict[Kind, dict[str, Any]] = Field(default_factory=dict)
     actions: dict[str, Action] = Field(default_factory=dict)
     action_sets: dict[Kind, tuple[str, ...]] = Field(default_factory=dict)
 
-    @field_validator("mechanism", "defence", "protection", mode="before")
+    @field_validator("mechanism", "defence", "protection", "leakage", mode="before")
     @classmethod
     def _by_name(cls, section: Any) -> Any:
         return {"name": section} if isinstance(section, str) else section
@@ -182,6 +183,8 @@ class Scenario(_Section):
             self.build_defence()
         with _within("protection"):
             self.build_protection()
+        with _within("leakage"):
+            self.build_leakage()
         with _within("data", "name"):
             DATASETS.check(self.data.name)
         for name, action in self.action_table.items():
@@ -235,6 +238,10 @@ class Scenario(_Section):
     def build_protection(self) -> Protection:
         """Return what everybody does to its update before it is sent."""
         return build(PROTECTIONS, self.protection)
+
+    def build_leakage(self) -> LeakageMeasure:
+        """Return the measure of P_k."""
+        return build(LEAKAGE, self.leakage)
 
     def build_attack(self, action: Action) -> Attack | None:
         """Return the attack that an action carries out."""

@@ -188,7 +188,7 @@ class Play:
 
     @cached_property
     def leakage(self) -> Array:
-        """P of Eq. 12: the membership advantage against what each sent, (n,)."""
+        """P of Eq. 12: what each sent gives away, by the scenario's measure, (n,)."""
         return np.array([self.leakage_of(k) for k in range(len(self.names))])
 
     def leakage_of(self, participant: int) -> float:
@@ -198,7 +198,7 @@ class Play:
         name, sent = self.names[participant], self.sent[participant]
         if self.setting.defence.hides_updates:  # all that others see of it is the mean
             sent = self.aggregate.adapter
-        return self.updates.advantage(participant, name, sent)
+        return self.updates.leakage(participant, name, sent)
 
     def cost_of(self, participant: int) -> float:
         """Return c of Eq. 12: work really done, and effort, money."""

@@ -22,7 +22,7 @@ from fedfm_sim.mechanisms.protocol import Market, Mechanism
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import Attack, TriggerAttack
 from fedfm_sim.security.attacks.backdoor import Backdoor
-from fedfm_sim.security.privacy import Protection
+from fedfm_sim.security.privacy import LeakageMeasure, Protection
 
 #: With this many examples of a class a participant is said to cover it.
 ENOUGH_EXAMPLES = 5
@@ -46,7 +46,7 @@ class Setting:
         membership inference.
     validation, test : Examples
         Spread evenly over the participants' domains.
-    mechanism, defence, protection : plug-ins
+    mechanism, defence, protection, leakage : plug-ins
     attacks : dict of str to Attack
         By action name.
     costs : CostModel
@@ -64,6 +64,7 @@ class Setting:
     mechanism: Mechanism
     defence: AggregationRule
     protection: Protection
+    leakage: LeakageMeasure
     attacks: dict[str, Attack]
     costs: CostModel
     base_rates: dict[TriggerAttack, float] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Setting:
             scenario.build_mechanism(),
             defence,
             scenario.build_protection(),
+            scenario.build_leakage(),
             attacks,
             _costs(scenario, federation, shards[0], streams),
         )
@@ -167,6 +169,12 @@ class Setting:
         """The trigger by which every run's attack success is measured: that of "backdoor"."""
         named = [self.attacks.get("backdoor"), *self.attacks.values()]
         return next((a for a in named if isinstance(a, TriggerAttack)), Backdoor())
+
+    def population(self, participant: int) -> Examples:
+        """Return public data as the participant's domain shows it: what an attacker can have."""
+        domains = self.scenario.data.domains
+        rng = self.streams.generator("population", participant)
+        return in_domain(self.data.public, domains[participant % len(domains)], rng)
 
     def accuracies(self, adapters: Tensor) -> npt.NDArray[np.float64]:
         """Return the test accuracy over the participants' domains of (M, P) adapters, (M,)."""

@@ -15,7 +15,7 @@ from fedfm_sim.core.action import Action
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.security.attacks import Attack, View
-from fedfm_sim.security.privacy.membership import membership_advantage
+from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.noise import add_noise
 from fedfm_sim.simulation.setting import Setting
 
@@ -39,7 +39,7 @@ class RoundUpdates:
         self.number = number
         self.reference = setting.federation.adapter
         self._trained: dict[Key, tuple[Tensor, float]] = {}
-        self._advantage: dict[tuple[int, bytes], float] = {}
+        self._leakage: dict[tuple[int, bytes], float] = {}
 
     def prepare(self, wanted: Iterable[tuple[int, str]]) -> None:
         """Train for all (participant, action name) that are not there yet, in one batch."""
@@ -139,28 +139,29 @@ class RoundUpdates:
         squared = gram[0, 0] - 2 * gram[0, 1] + gram[1, 1]
         return float(np.sqrt(max(squared, 0.0) / max(gram[1, 1], 1e-30)))
 
-    def advantage(self, participant: int, name: str, sent: Tensor) -> float:
-        """Return the membership advantage against the upload ``sent`` (P,), in [0, 1].
+    def leakage(self, participant: int, name: str, sent: Tensor) -> float:
+        """Return what ``sent`` (P,) gives away, by the scenario's measure.
 
-        Members are the participant's own examples, others as many test
-        examples of the same domain. One who stays out reveals nothing.
+        Members are the participant's own examples, others are test examples of the
+        same domain. One who stays out reveals nothing.
         """
         if self._action(name).share == 0:
             return 0.0
         # Actions that send the same (report, snoop, overbid) are attacked once.
         key = (participant, blake2b(sent.numpy().tobytes()).digest())
-        if key not in self._advantage:
-            setting = self.setting
-            members = setting.shard_at(participant, self.number)
-            others = setting.held_out[participant]
-            size = min(len(members), len(others))
-            rng = self._generator("membership", participant)
-            index = rng.permutation(len(others))[:size]
-            pool = Examples.concatenate([members.select(slice(0, size)), others.select(index)])
-            row = (sent if bool(torch.isfinite(sent).all()) else self.reference)[None]
-            losses = np.nan_to_num(setting.federation.evaluate(row, pool).losses[0], nan=1e30)
-            self._advantage[key] = membership_advantage(losses[:size], losses[size:])
-        return self._advantage[key]
+        if key not in self._leakage:
+            self._leakage[key] = self.setting.leakage.leakage(
+                Observation(
+                    self.setting.federation,
+                    self.reference,
+                    sent,
+                    self.setting.shard_at(participant, self.number),
+                    self.setting.held_out[participant],
+                    self.setting.population(participant),
+                    self._generator("membership", participant),
+                )
+            )
+        return self._leakage[key]
 
     def _prepare_declared(self, participant: int, action: Action) -> None:
         key = (participant, action.share, "")

@@ -1,6 +1,7 @@
 """What can be learnt about a participant's data from what it sends, and what protects it."""
 
 from fedfm_sim.core.registry import Registry
+from fedfm_sim.security.privacy.leakage import LeakageMeasure
 from fedfm_sim.security.privacy.protection import Protection
 
 PROTECTIONS: Registry[type[Protection]] = Registry(
@@ -15,4 +16,13 @@ PROTECTIONS: Registry[type[Protection]] = Registry(
     },
 )
 
-__all__ = ["PROTECTIONS", "Protection"]
+LEAKAGE: Registry[type[LeakageMeasure]] = Registry(
+    "leakage measure",
+    "fedfm_sim.leakage",
+    {
+        "likelihood-ratio": "fedfm_sim.security.privacy.membership:LikelihoodRatio",
+        "loss-threshold": "fedfm_sim.security.privacy.membership:LossThreshold",
+    },
+)
+
+__all__ = ["LEAKAGE", "PROTECTIONS", "LeakageMeasure", "Protection"]

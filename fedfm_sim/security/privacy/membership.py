@@ -2,11 +2,83 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import mannwhitneyu
+import torch
+from pydantic import Field
+from scipy.stats import mannwhitneyu, norm
 
-Losses = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+from fedfm_sim.learning.examples import Examples
+from fedfm_sim.security.privacy.leakage import LeakageMeasure, Observation
+
+Array = npt.NDArray[np.float64]
+Losses = npt.NDArray[np.float32] | Array
+
+
+class LossThreshold(LeakageMeasure):
+    """The advantage of calling members those of low loss (Yeom et al. 2018)."""
+
+    unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1]"
+    source: ClassVar[str] = "Yeom et al., CSF 2018"
+
+    def leakage(self, seen: Observation) -> float:
+        """Return the advantage; an update of NaN or Inf reveals nothing."""
+        members, others = seen.balanced()
+        row = seen.sent if bool(torch.isfinite(seen.sent).all()) else seen.reference
+        pool = Examples.concatenate([members, others])
+        losses = np.nan_to_num(seen.federation.evaluate(row[None], pool).losses[0], nan=1e30)
+        return membership_advantage(losses[: len(members)], losses[len(members) :])
+
+
+class LikelihoodRatio(LeakageMeasure):
+    """Offline LiRA: how unusual the confidence is for a model that never saw it.
+
+    Shadow models are trained from the same global adapter, as the participant does, on
+    draws from the attacker's own data. With ``phi = log p / (1 - p)`` of the true label, each
+    example's score is ``Phi((phi - mu) / sd)``, mu its mean over the shadows and sd pooled over
+    examples, as with few shadows (Carlini et al. 2022, section VI). One-sided.
+    """
+
+    unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1]"
+    source: ClassVar[str] = "Carlini et al., S&P 2022"
+    shadows: int = Field(default=16, ge=2)
+
+    def leakage(self, seen: Observation) -> float:
+        """Return the advantage."""
+        inside, outside = self.scores(seen)
+        return membership_advantage(-inside, -outside)
+
+    def scores(self, seen: Observation) -> tuple[Array, Array]:
+        """Return the scores of equally many members and others; high says member."""
+        members, others = seen.balanced()
+        pool = Examples.concatenate([members, others])
+        size = min(len(seen.members), len(seen.population))
+        shards = [
+            seen.population.select(seen.rng.permutation(len(seen.population))[:size])
+            for _ in range(self.shadows)
+        ]
+        starts = seen.reference.repeat(self.shadows, 1)
+        trained = seen.federation.train(shards, seen.rng.spawn(self.shadows), starts).adapters
+        row = seen.sent if bool(torch.isfinite(seen.sent).all()) else seen.reference
+        losses = seen.federation.evaluate(torch.cat([trained, row[None]]), pool).losses
+        phi = confidence(np.nan_to_num(losses, nan=1e30))
+        scores = likelihood_ratio(phi[-1], phi[:-1])
+        return scores[: len(members)], scores[len(members) :]
+
+
+def confidence(losses: Losses) -> Array:
+    """Return ``log p / (1 - p)`` from ``-log p``, kept finite."""
+    nats = np.clip(losses.astype(np.float64), 1e-12, 700.0)
+    return np.asarray(-nats - np.log(-np.expm1(-nats)))
+
+
+def likelihood_ratio(target: Array, shadows: Array) -> Array:
+    """Return ``Phi((phi - mu) / sd)`` of (N,) from (S, N) of shadow models."""
+    mean = shadows.mean(0)
+    deviation = float(np.sqrt(shadows.var(0, ddof=1).mean()))
+    return np.asarray(norm.cdf((target - mean) / max(deviation, 1e-12)))
 
 
 def membership_auc(members: Losses, others: Losses) -> float:
@@ -27,3 +99,14 @@ def membership_auc(members: Losses, others: Losses) -> float:
 def membership_advantage(members: Losses, others: Losses) -> float:
     """Return the attacker's advantage ``max(0, 2 AUC - 1)``, in [0, 1]; 0 is a coin toss."""
     return max(0.0, 2 * membership_auc(members, others) - 1)
+
+
+def true_positive_rate(members: Losses, others: Losses, false_positive_rate: float) -> float:
+    """Return the share of members found when so many others may be called members.
+
+    The threshold is the loss below which at most that share of others lies. A rate of r
+    takes at least 1 / r others to be resolved.
+    """
+    allowed = int(np.floor(false_positive_rate * len(others) + 1e-9))
+    threshold = float(np.sort(others)[allowed]) if allowed < len(others) else np.inf
+    return float(np.mean(np.asarray(members, dtype=np.float64) < threshold))
