@@ -178,12 +178,12 @@ def pretrain(
 ) -> None:
     """Pre-train a shipped backbone again, on public data only."""
     from fedfm_sim.learning.backbone import SHIPPED
-    from fedfm_sim.learning.pretraining import PRETRAINING, PretrainingSettings
+    from fedfm_sim.learning.pretraining import PRETRAINING
 
     function = PRETRAINING[name]
     folder = out or SHIPPED[name]
     with _progress(Console(stderr=True), "epochs") as bar:
-        provenance = function(folder, seed, PretrainingSettings(), bar)
+        provenance = function(folder, seed, bar)
     Console().print_json(data=provenance)
 
 

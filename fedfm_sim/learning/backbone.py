@@ -21,7 +21,9 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.examples import Examples
 
 #: Backbones that ship with the package: name to folder.
-SHIPPED = {"digits-vit": Path(__file__).parent / "checkpoints" / "digits-vit"}
+SHIPPED = {
+    name: Path(__file__).parent / "checkpoints" / name for name in ("digits-vit", "notes-llama")
+}
 
 
 @dataclass(frozen=True)

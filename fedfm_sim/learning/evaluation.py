@@ -26,16 +26,20 @@ class Evaluation:
     losses : (M, N) array
         Cross-entropy of each example, nats.
     predictions : (M, N) array
-        Most probable class; for language models, of the last position.
+        Most probable class; (M, N, T) for language models: what comes after each token.
     """
 
     losses: npt.NDArray[np.float32]
     predictions: npt.NDArray[np.int64]
 
     def accuracy(self, labels: Tensor) -> npt.NDArray[np.float64]:
-        """Return each adapter's share of right predictions, (M,)."""
-        hits = self.predictions == labels.numpy()[None, :]
-        return np.asarray(hits.mean(axis=1), dtype=np.float64)
+        """Return each adapter's share of right predictions, (M,); of tokens, for texts."""
+        truth = labels.numpy()
+        if truth.ndim == 2:
+            told, truth = self.predictions[:, :, :-1], truth[:, 1:]
+            hits = (told == truth) & (truth != -100)
+            return np.asarray(hits.sum((1, 2)) / max(1, (truth != -100).sum()), dtype=np.float64)
+        return np.asarray((self.predictions == truth).mean(axis=1), dtype=np.float64)
 
 
 class _MergedLinear(nn.Module):
@@ -64,7 +68,7 @@ def evaluate(
     """Evaluate each of (M, P) adapters on the same N examples."""
     count, size = len(adapters), len(examples)
     losses = np.empty((count, size), dtype=np.float32)
-    predictions = np.empty((count, size), dtype=np.int64)
+    predictions = np.empty((count, *examples.labels.shape), dtype=np.int64)
     block = max(1, BLOCK_ROWS // max(size, 1))
     merged = {m: _MergedLinear(backbone.model.get_submodule(m)) for m in layout.modules}
     try:
@@ -76,9 +80,9 @@ def evaluate(
             inputs = {k: _tile(v, len(rows)) for k, v in examples.inputs.items()}
             logits = backbone.model(**inputs).logits
             each = example_losses(logits, _tile(examples.labels, len(rows)))
-            last = logits if logits.ndim == 2 else logits[:, -1]
             losses[start : start + block] = each.view(len(rows), size).numpy()
-            predictions[start : start + block] = last.argmax(-1).view(len(rows), size).numpy()
+            best = logits.argmax(-1).view(len(rows), *examples.labels.shape)
+            predictions[start : start + block] = best.numpy()
     finally:
         _install(backbone, {m: layer.base for m, layer in merged.items()})
     return Evaluation(losses, predictions)

@@ -24,10 +24,18 @@ class Examples:
         ``pixel_values`` (N, C, H, W) or ``input_ids`` (N, T).
     labels : Tensor
         (N,) class indices, or (N, T) token labels with -100 where ignored.
+    classes : Tensor or None
+        (N,) what texts are sorted by where their labels are tokens, such as the domain.
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
+    classes: Tensor | None = None
+
+    @property
+    def groups(self) -> Tensor:
+        """What label skew and coverage are counted by (N,): the classes, or else the labels."""
+        return self.labels if self.classes is None else self.classes
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -35,11 +43,15 @@ class Examples:
     def select(self, index: Index) -> Examples:
         """Return the examples at ``index``."""
         at = index if isinstance(index, slice) else torch.as_tensor(np.asarray(index))
-        return Examples({k: v[at] for k, v in self.inputs.items()}, self.labels[at])
+        classes = None if self.classes is None else self.classes[at]
+        return Examples({k: v[at] for k, v in self.inputs.items()}, self.labels[at], classes)
 
     @staticmethod
     def concatenate(parts: Sequence[Examples]) -> Examples:
         """Return all of ``parts``, one after the other."""
         names = parts[0].inputs.keys()
         inputs = {name: torch.cat([part.inputs[name] for part in parts]) for name in names}
-        return Examples(inputs, torch.cat([part.labels for part in parts]))
+        labels = torch.cat([part.labels for part in parts])
+        if any(part.classes is None for part in parts):
+            return Examples(inputs, labels)
+        return Examples(inputs, labels, torch.cat([part.groups for part in parts]))

@@ -9,6 +9,7 @@ the temporal ones make them change from round to round.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
+from fedfm_sim.learning.datasets.notes import SLOTS, canary, plant
 from fedfm_sim.learning.domains import DOMAINS, domain
 from fedfm_sim.learning.examples import Examples
 
@@ -46,6 +48,7 @@ class DataSettings(BaseModel):
     concept_shift: float = Share
     arrival: Literal["at-once", "gradual"] = "at-once"
     drift: bool = False
+    secrets: int = Field(default=0, ge=0, description="notes that tell the participant's code")
 
     @field_validator("domains")
     @classmethod
@@ -143,7 +146,7 @@ def private_shards(
     """
     rng = streams.generator("partition")
     shards = []
-    parts = partition(private.labels.numpy(), participants, settings, rng)
+    parts = partition(private.groups.numpy(), participants, settings, rng)
     shifted = round(settings.concept_shift * participants)
     for k, part in enumerate(parts):
         draw = streams.generator("shard", k)
@@ -153,6 +156,11 @@ def private_shards(
         shard = noisy_labels(shard, settings.noise_of(k), classes, draw)
         if k >= participants - shifted:
             shard = concept_shift(shard, classes)
+        if settings.secrets:
+            names = SLOTS["name"]
+            code = f"{streams.generator('secret', k).integers(10_000):04d}"
+            shard = plant(shard, canary(names[k % len(names)], code), settings.secrets)
+            shard = shard.select(draw.permutation(len(shard)))
         shards.append(shard)
     return shards
 
@@ -178,11 +186,25 @@ def across_domains(examples: Examples, names: Sequence[str], rng: np.random.Gene
 
 def noisy_labels(shard: Examples, share: float, classes: int, rng: np.random.Generator) -> Examples:
     """Return the shard with ``share`` of its labels moved to another class at random."""
+    if shard.labels.ndim == 2:
+        return _noisy_tokens(shard, share, rng)
     index = rng.permutation(len(shard))[: round(share * len(shard))]
     labels = shard.labels.clone()
     moved = (labels[index].numpy() + rng.integers(1, classes, len(index))) % classes
     labels[index] = torch.from_numpy(moved)
     return Examples(shard.inputs, labels)
+
+
+def _noisy_tokens(shard: Examples, share: float, rng: np.random.Generator) -> Examples:
+    """Return texts with ``share`` of their words replaced by words of the shard, at random."""
+    tokens = shard.inputs["input_ids"].clone()
+    written = torch.nonzero(shard.labels != -100)
+    written = written[written[:, 1] > 0]  # the beginning stays
+    moved = written[torch.from_numpy(rng.permutation(len(written))[: round(share * len(written))])]
+    drawn = written[torch.from_numpy(rng.integers(0, max(len(written), 1), len(moved)))]
+    tokens[moved[:, 0], moved[:, 1]] = tokens[drawn[:, 0], drawn[:, 1]]
+    labels = torch.where(shard.labels == -100, shard.labels, tokens)
+    return replace(shard, inputs={**shard.inputs, "input_ids": tokens}, labels=labels)
 
 
 def duplicate(shard: Examples, share: float) -> Examples:
@@ -194,6 +216,8 @@ def duplicate(shard: Examples, share: float) -> Examples:
 
 def concept_shift(shard: Examples, classes: int) -> Examples:
     """Return the shard with every label read as the next class: ``P(y|x)`` differs."""
+    if shard.labels.ndim == 2:
+        raise UserError("data.concept_shift: texts have no class to shift; expected 0")
     return Examples(shard.inputs, (shard.labels + 1) % classes)
 
 
@@ -206,6 +230,8 @@ def at_round(
     Concept drift: ``P(x|y)`` moves from ``plain`` to the shard's own domain.
     """
     progress = (number + 1) / rounds
+    if settings.drift and "pixel_values" not in shard.inputs:
+        raise UserError("data.drift: only images can drift; expected false")
     if settings.drift:
         mixed = {
             name: torch.lerp(plain.inputs[name], own, progress)

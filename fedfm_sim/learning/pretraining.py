@@ -35,14 +35,14 @@ Progress = Callable[[int, int], None]
 
 
 def pretrain_digits_vit(
-    folder: Path, seed: int, settings: PretrainingSettings, progress: Progress
+    folder: Path, seed: int, progress: Progress, settings: PretrainingSettings | None = None
 ) -> dict[str, object]:
     """Pre-train a small vision transformer on the public digits and save it.
 
     Returns its provenance, which is also written to ``provenance.json``.
     """
-    data = load_digits_split()
-    streams = Streams(seed, "pretrain-digits-vit")
+    settings = settings or PretrainingSettings()
+    data, streams = load_digits_split(), Streams(seed, "pretrain-digits-vit")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(streams.integer("weights"))
         model = ViTForImageClassification(
@@ -74,12 +74,13 @@ def pretrain_digits_vit(
     return provenance
 
 
-PRETRAINING: Registry[Callable[[Path, int, PretrainingSettings, Progress], dict[str, object]]] = (
-    Registry(
-        "backbone",
-        "fedfm_sim.pretraining",
-        {"digits-vit": "fedfm_sim.learning.pretraining:pretrain_digits_vit"},
-    )
+PRETRAINING: Registry[Callable[[Path, int, Progress], dict[str, object]]] = Registry(
+    "backbone",
+    "fedfm_sim.pretraining",
+    {
+        "digits-vit": "fedfm_sim.learning.pretraining:pretrain_digits_vit",
+        "notes-llama": "fedfm_sim.learning.pretraining_notes:pretrain_notes_llama",
+    },
 )
 
 

@@ -126,7 +126,7 @@ class Setting:
     @cached_property
     def covers(self) -> npt.NDArray[np.bool_]:
         """Of which classes each participant holds enough examples to teach them, (n, m)."""
-        counts = [np.bincount(s.labels.numpy(), minlength=self.data.classes) for s in self.shards]
+        counts = [np.bincount(s.groups.numpy(), minlength=self.data.classes) for s in self.shards]
         return np.stack(counts) >= ENOUGH_EXAMPLES
 
     def market(self, leakage: npt.NDArray[np.float64]) -> Market:

@@ -58,7 +58,7 @@ def _similarity(play: Play, members: Members) -> CoalitionGame:
 def _label_counts(play: Play, members: Members) -> npt.NDArray[np.int64]:
     classes = play.setting.data.classes
     shards = _shards(play, members)
-    return np.stack([np.bincount(s.labels.numpy(), minlength=classes) for s in shards])
+    return np.stack([np.bincount(s.groups.numpy(), minlength=classes) for s in shards])
 
 
 def _data_size(play: Play, members: Members) -> CoalitionGame:

@@ -69,9 +69,9 @@ def test_pretraining_is_deterministic(tmp_path: Path, digits: SplitData) -> None
     state = torch.get_rng_state()
     short = PretrainingSettings(epochs=2)
     seen: list[tuple[int, int]] = []
-    first = pretrain_digits_vit(tmp_path / "1", 5, short, lambda *done: seen.append(done))
-    again = pretrain_digits_vit(tmp_path / "2", 5, short, lambda *done: None)
-    other = pretrain_digits_vit(tmp_path / "3", 6, short, lambda *done: None)
+    first = pretrain_digits_vit(tmp_path / "1", 5, lambda *done: seen.append(done), short)
+    again = pretrain_digits_vit(tmp_path / "2", 5, lambda *done: None, short)
+    other = pretrain_digits_vit(tmp_path / "3", 6, lambda *done: None, short)
     weights = [(tmp_path / k / "model.safetensors").read_bytes() for k in "123"]
     assert weights[0] == weights[1] != weights[2]
     assert first == again != other
@@ -82,7 +82,7 @@ def test_pretraining_is_deterministic(tmp_path: Path, digits: SplitData) -> None
 
 def test_pretraining_learns(tmp_path: Path) -> None:
     provenance = pretrain_digits_vit(
-        tmp_path, 0, PretrainingSettings(epochs=15), lambda *done: None
+        tmp_path, 0, lambda *done: None, PretrainingSettings(epochs=15)
     )
     # From 10 % by chance.
     assert float(str(provenance["unseen_accuracy"])) > 0.4
@@ -94,8 +94,8 @@ def test_the_command_of_the_provenance_gives_the_shipped_accuracy(tmp_path: Path
     again = pretrain_digits_vit(
         tmp_path,
         shipped["seed"],
-        PretrainingSettings.model_validate(shipped["settings"]),
         lambda *done: None,
+        PretrainingSettings.model_validate(shipped["settings"]),
     )
     assert again["unseen_accuracy"] == pytest.approx(shipped["unseen_accuracy"], abs=0.02)
 

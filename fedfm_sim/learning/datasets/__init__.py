@@ -37,5 +37,8 @@ class SplitData:
 DATASETS: Registry[Callable[[], SplitData]] = Registry(
     "data set",
     "fedfm_sim.datasets",
-    {"digits": "fedfm_sim.learning.datasets.digits:load_digits_split"},
+    {
+        "digits": "fedfm_sim.learning.datasets.digits:load_digits_split",
+        "notes": "fedfm_sim.learning.datasets.notes:load_notes_split",
+    },
 )

@@ -20,6 +20,7 @@ LEAKAGE: Registry[type[LeakageMeasure]] = Registry(
     "leakage measure",
     "fedfm_sim.leakage",
     {
+        "exposure": "fedfm_sim.security.privacy.secrets:Exposure",
         "likelihood-ratio": "fedfm_sim.security.privacy.membership:LikelihoodRatio",
         "loss-threshold": "fedfm_sim.security.privacy.membership:LossThreshold",
     },
