@@ -16,6 +16,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.aggregation import FedAvg, Uploads
 from fedfm_sim.learning.quarantine import LARGEST_ENTRY, inspect_upload, receive
+from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.defences.multi_krum import MultiKrum
 
 SIZE = 28
@@ -136,6 +137,13 @@ def test_what_is_wrong_is_named_and_never_aggregated(
     assert torch.equal(received.updates[valid], rows[valid])
     assert all(torch.equal(received.updates[k], reference) for k in received.reasons)
 
+    accepted = Uploads(
+        rows[valid], reference, np.ones(len(valid)), small_layout, server=rows[:1].mean(0)
+    )
+    for rule in DEFENCES:
+        result = DEFENCES[rule]().aggregate(accepted)
+        assert result.adapter.isfinite().all(), rule
+        assert result.weights.shape == (len(valid),)
     samples = np.array([float(name == "valid") for name in sent])
     aggregate = FedAvg().aggregate(Uploads(received.updates, reference, samples, small_layout))
     expected = rows[valid].mean(0) if valid else reference

@@ -22,6 +22,7 @@ LEAKAGE: Registry[type[LeakageMeasure]] = Registry(
     {
         "exposure": "fedfm_sim.security.privacy.secrets:Exposure",
         "likelihood-ratio": "fedfm_sim.security.privacy.membership:LikelihoodRatio",
+        "property": "fedfm_sim.security.privacy.property_inference:PropertyInference",
         "loss-threshold": "fedfm_sim.security.privacy.membership:LossThreshold",
     },
 )
