@@ -36,7 +36,7 @@ class Prices(BaseModel):
     storage: float = Field(default=1.0, ge=0, description="gamma' of Eq. 16, per GB kept")
     backdoor: float = Field(default=10.0, ge=0, description="money for an attack success of 1")
     damage: float = Field(default=50.0, ge=0, description="money for each 1.0 of accuracy lost")
-    snooping: float = Field(default=4.0, ge=0, description="money for a mean advantage of 1")
+    snooping: float = Field(default=4.0, ge=0, description="money for a mean leakage of 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Utility:
     fine : money lost to sanctions
     cost : c, money
     reputation : R, trust in [0, 1]
-    privacy : P, membership advantage in [0, 1]
+    privacy : P, leakage in [0, 1] by the scenario's measure
     efficiency : E of Eq. 16
     prices : Prices
     """

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.run import run
-from fedfm_sim.reporting.comparison import draw_comparison
+from fedfm_sim.reporting.comparison import draw_comparison, draw_front
 from fedfm_sim.scenarios.loader import load_scenario
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
@@ -27,6 +27,8 @@ Progress = Callable[[int, int], None]
 MEASURES = {
     "accuracy_after": "accuracy",
     "attack_success": "attack success",
+    "leakage": "leakage",
+    "megabytes": "megabytes",
     "payments": "paid",
     "selected": "train",
     "utility_honest": "U honest",
@@ -73,6 +75,10 @@ class Comparison:
         """Draw every measure as a panel of bars, one bar per alternative."""
         heading = f"{self.scenario}: by {', '.join(self.keys)}"
         return draw_comparison(self.table, self.spread, MEASURES, heading)
+
+    def plot_front(self) -> Figure:
+        """Draw accuracy against leakage and bytes; what nothing beats in all three is marked."""
+        return draw_front(self.runs, self.keys, f"{self.scenario}: Eq. 1")
 
     def __repr__(self) -> str:
         return f"Comparison({self.scenario} over {', '.join(self.keys)})\n{self.table.round(3)}"
@@ -169,3 +175,4 @@ def _stored(folder: Path | None, scenario: Scenario, seed: int) -> dict[str, Any
 def _save(comparison: Comparison, folder: Path) -> None:
     comparison.runs.to_parquet(folder / "comparison.parquet", index=False)
     comparison.plot().savefig(folder / "comparison.png", dpi=130)
+    comparison.plot_front().savefig(folder / "front.png", dpi=130)

@@ -1,12 +1,13 @@
-"""The picture of a comparison: one panel per measure, one bar per alternative."""
+"""Pictures of a comparison: a panel of bars per measure, and the front of Eq. 1."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -52,6 +53,62 @@ def draw_comparison(
             axes.set_yticks(places, labels)
             axes.grid(axis="y", visible=False)
         figure.suptitle(heading)
+    return figure
+
+
+def pareto_front(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return which of M points (M, d) no other beats: as small everywhere, smaller somewhere."""
+    no_worse = (losses[:, None] <= losses[None]).all(2)
+    better = (losses[:, None] < losses[None]).any(2)
+    return np.asarray(~(no_worse & better).any(0))
+
+
+def draw_front(runs: pd.DataFrame, keys: Sequence[str], heading: str) -> Figure:
+    """Draw privacy, utility and efficiency of alternatives against each other (Eq. 1).
+
+    Leakage and accuracy are axes, with two standard errors over the seeds; the area of a
+    mark is what was sent. Filled marks are not beaten in all three by another one.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        A row per alternative and seed: the keys, ``leakage``, ``accuracy_after``, ``megabytes``.
+    keys : sequence of str
+        The columns that name an alternative.
+    heading : str
+    """
+    columns = ["leakage", "accuracy_after", "megabytes"]
+    grouped = runs.groupby(list(keys), sort=False)[columns]
+    means, errors = grouped.mean(), 2 * grouped.sem().fillna(0.0)
+    front = pareto_front(means.to_numpy() * np.array([1.0, -1.0, 1.0]))
+    area = 40 + 160 * means["megabytes"] / max(float(means["megabytes"].max()), 1e-12)
+    with plt.style.context(STYLE):
+        figure: Figure
+        figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+        axes.errorbar(
+            means["leakage"],
+            means["accuracy_after"],
+            xerr=errors["leakage"],
+            yerr=errors["accuracy_after"],
+            fmt="none",
+            ecolor="#888888",
+        )
+        colours = np.where(front, "#1f77b4", "white")
+        axes.scatter(
+            means["leakage"], means["accuracy_after"], s=area, c=colours, edgecolors="#1f77b4"
+        )
+        for value, (_, row) in zip(means.index, means.iterrows(), strict=True):
+            axes.annotate(
+                _label(value),
+                (row["leakage"], row["accuracy_after"]),
+                xytext=(8, 6),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        axes.set_xlabel("leakage, by the scenario's measure (less is better)")
+        axes.set_ylabel("test accuracy")
+        axes.margins(0.15)
+        axes.set_title(f"{heading} (filled: on the front; area: bytes sent)")
     return figure
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from fedfm_sim.games.deviation import DeviationTest, deviation_test
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.privacy_budget import privacy_spent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,6 +94,9 @@ def collect(model: FederationModel, seed: int, status: str, seconds: float) -> R
         "accuracy_before": model.accuracy_before,
         "accuracy_after": model.accuracy_before if last is None else float(last["accuracy"]),
         "attack_success": 0.0 if last is None else float(last["attack_success"]),
+        "leakage": _mean(participants, "privacy"),
+        "megabytes": float(rounds["megabytes"].sum()) if len(rounds) else 0.0,
+        "privacy_spent": privacy_spent(model.setting, len(rounds)),
         "payments": float(rounds["payments"].mean()) if len(rounds) else 0.0,
         "selected": float(rounds["selected"].mean()) if len(rounds) else 0.0,
         "server_balance": float(model.book.balance("server")),
@@ -115,6 +119,12 @@ def collect(model: FederationModel, seed: int, status: str, seconds: float) -> R
     return RunResult(
         scenario, seed, summary, rounds, participants, deviations, test, journal, model.adapter
     )
+
+
+def _mean(participants: pd.DataFrame, column: str) -> float:
+    """Return the mean over those who took part; 0 when nobody did."""
+    present = participants[participants["weight"].notna() & (participants["units_declared"] > 0)]
+    return float(present[column].mean()) if len(present) else 0.0
 
 
 def money_error(model: FederationModel, participants: pd.DataFrame) -> float:

@@ -62,7 +62,8 @@ def constraints_hold(costs: Values, menu: ContractMenu, slack: float) -> None:
     assert own == pytest.approx(menu.rents, abs=slack)
     others = menu.payments[None, :] - np.outer(costs, menu.efforts)
     assert (others <= own[:, None] + slack).all()
-    assert (np.diff(menu.efforts) <= slack).all()
+    # Between kinds of equal cost a solver may leave any small difference.
+    assert (np.diff(menu.efforts)[np.diff(costs) > 0] <= slack).all()
 
 
 @st.composite
