@@ -3,6 +3,7 @@
 Every attack meets every defence in the scenario ``poisoning-vs-defences``: 20 participants
 of which 4 attack. Prints means over the seeds, the figures a reader should look at, and
 what averaging factors costs; ``--out`` keeps the cells as Parquet and draws the table.
+Then come the figures of `privacy.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core is faster 
 
 import numpy as np
 import pandas as pd
+import privacy
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -89,6 +91,7 @@ def show(frame: pd.DataFrame) -> None:
     robust = frame[~frame["defence"].isin(AGGREGATIONS[1:])]
     for measure, title in MEASURES.items():
         means = robust.pivot_table(index="attack", columns="defence", values=measure, sort=False)
+        means = means.reindex([name for name in ATTACKS if name in means.index])
         table = Table(title=f"{title}, mean over {frame['seed'].nunique()} seeds")
         table.add_column("attack")
         for name in means.columns:
@@ -115,12 +118,17 @@ def figures(frame: pd.DataFrame) -> None:
     def line(text: str, values: pd.Series[float]) -> None:
         console.print(f"{text}: " + ", ".join(f"{100 * values[s]:.0f} %" for s in seeds))
 
+    def own(attack: str, rule: str) -> pd.Series[float]:
+        honest = by.loc[("none", rule)]["accuracy"] - base
+        return (by.loc[(attack, rule)]["accuracy"] - base) / honest
+
     console.print("\nShare of the accuracy gained by honest FedAvg that is left, by seed")
     for attack in ("sign-flip", "gaussian"):
         line(f"  {attack}, undefended", kept(attack, "fedavg"))
     for rule, attacks in PUBLISHED.items():
         for attack in attacks:
             line(f"  {attack} under {rule}", kept(attack, rule))
+    line("  gaussian under krum, of what krum itself gains honestly", own("gaussian", "krum"))
     for rule in ("krum", "median"):
         for attack in ("none", "little-is-enough", "min-max"):
             line(f"  {attack} under {rule}", kept(attack, rule))
@@ -144,6 +152,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         panels, ("accuracy", "attack_success"), ("viridis", "magma_r"), strict=True
     ):
         means = robust.pivot_table(index="attack", columns="defence", values=measure, sort=False)
+        means = means.reindex(list(ATTACKS))
         image = axes.imshow(means, cmap=colours, vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(means.to_numpy()):
             dark = (value < 0.55) == (colours == "viridis")
@@ -166,13 +175,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--images", type=int, default=10, help="that are got back from gradients")
     parser.add_argument("--out", type=Path, help="folder for cells.parquet and table.png")
     arguments = parser.parse_args()
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     frame = cells(arguments.seeds, arguments.jobs)
     show(frame)
     figures(frame)
+    privacy.report(arguments.seeds, arguments.images, arguments.out)
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         frame.to_parquet(arguments.out / "cells.parquet", index=False)
         draw(frame, arguments.out / "table.png")
 
