@@ -159,6 +159,27 @@ def defences(
     _list("defence", {name: DEFENCES[name] for name in DEFENCES}, ("knowledge", "source"), as_json)
 
 
+@app.command()
+def leakage(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """List the measures of leakage, P of Eq. 12: each an attack on privacy, with its unit."""
+    from fedfm_sim.security.privacy import LEAKAGE
+
+    _list("measure", {name: LEAKAGE[name] for name in LEAKAGE}, ("unit", "source"), as_json)
+
+
+@app.command()
+def protections(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """List what the protocol can have everybody do to its update before it is sent."""
+    from fedfm_sim.security.privacy import PROTECTIONS
+
+    kinds = {name: PROTECTIONS[name] for name in PROTECTIONS}
+    _list("protection", kinds, ("summary", "source"), as_json)
+
+
 def _list(what: str, kinds: Mapping[str, Any], facts: tuple[str, ...], as_json: bool) -> None:
     listed = {name: {fact: getattr(kind, fact) for fact in facts} for name, kind in kinds.items()}
     if as_json:

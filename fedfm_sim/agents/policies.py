@@ -49,16 +49,24 @@ class Policy(BaseModel):
 
 
 class Fixed(Policy):
-    """Always the same action; of several, they go round the participants of the kind."""
+    """Always the same action; of several, they go round the participants of the kind.
+
+    After ``rounds`` of it the participant goes over to ``then``: so the decay of a backdoor
+    can be watched once its author has stopped.
+    """
 
     names_action: ClassVar[bool] = True
     action: str | tuple[str, ...] = "contribute"
+    rounds: int | None = Field(default=None, ge=0, description="rounds of it; None for all")
+    then: str = "contribute"
     _position: int = PrivateAttr(default=0)
+    _played: int = PrivateAttr(default=0)
 
     @property
     def actions(self) -> tuple[str, ...]:
         """The actions named."""
-        return (self.action,) if isinstance(self.action, str) else self.action
+        own = (self.action,) if isinstance(self.action, str) else self.action
+        return own if self.rounds is None else (*own, self.then)
 
     @field_validator("action")
     @classmethod
@@ -73,8 +81,14 @@ class Fixed(Policy):
 
     def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
         """Return certainty of the named action."""
-        action = self.actions[self._position % len(self.actions)]
+        own = (self.action,) if isinstance(self.action, str) else self.action
+        over = self.rounds is not None and self._played >= self.rounds
+        action = self.then if over else own[self._position % len(own)]
         return _certainly(len(names), names.index(action))
+
+    def learn(self, chosen: int, probabilities: Array, utility: float) -> None:
+        """Count the rounds."""
+        self._played += 1
 
 
 class BestResponse(Policy):

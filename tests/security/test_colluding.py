@@ -114,6 +114,28 @@ def test_fixed_actions_go_round_the_kind() -> None:
         Fixed(action=())
 
 
+def test_a_backdoor_decays_once_its_author_stops() -> None:
+    success = {}
+    for attack in ("backdoor", "neurotoxin"):
+        result = fs.run(
+            "honest-only",
+            0,
+            overrides=[
+                "rounds=6",
+                "participants.malicious=2",
+                f'policies.malicious={{name="fixed", action="{attack}", rounds=3}}',
+                f'action_sets.malicious=["{attack}", "contribute"]',
+                "contribution.every=0",
+                "deviations.rounds=0",
+            ],
+        )
+        played = result.participants.set_index(["participant", "round"])["action"][9]
+        assert played.tolist() == [attack] * 3 + ["contribute"] * 3
+        success[attack] = result.rounds["attack_success"].tolist()
+        assert success[attack][2] > 0.5
+        assert success[attack][5] < success[attack][2]
+
+
 def test_sybils_copy_their_leader_in_a_round_and_work_for_nothing() -> None:
     result = fs.run(
         "honest-only",

@@ -18,6 +18,8 @@ class Protection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    #: What it does, in a few words.
+    summary: ClassVar[str] = "send the update as it is"
     #: Where it was published.
     source: ClassVar[str] = ""
 
@@ -40,6 +42,7 @@ class GaussianMechanism(Protection):
     weaker guarantee.
     """
 
+    summary: ClassVar[str] = "clip the update and add Gaussian noise"
     source: ClassVar[str] = "McMahan et al., ICLR 2018"
     clip: float = Field(default=1.0, gt=0)
     noise_multiplier: float = Field(default=1.0, ge=0)
@@ -57,6 +60,7 @@ class GaussianMechanism(Protection):
 class TopK(Protection):
     """Send only the largest entries of the change (Aji and Heafield 2017)."""
 
+    summary: ClassVar[str] = "send the largest entries only"
     source: ClassVar[str] = "Aji and Heafield, EMNLP 2017"
     share: float = Field(default=0.1, gt=0, le=1, description="entries sent")
 
@@ -80,6 +84,7 @@ class RandomK(TopK):
     from a seed, so that values alone travel.
     """
 
+    summary: ClassVar[str] = "send entries drawn at random"
     source: ClassVar[str] = "Konecny et al., arXiv 2016"
 
     def protect(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
@@ -102,6 +107,7 @@ class Quantise(Protection):
     Steps are even between minus and plus the largest entry; rounding is unbiased.
     """
 
+    summary: ClassVar[str] = "send entries in few bits"
     source: ClassVar[str] = "Alistarh et al., NeurIPS 2017"
     bits: int = Field(default=4, ge=1, le=16)
 
