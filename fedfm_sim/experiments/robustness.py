@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.scenarios.schema import NestedError, Scenario, build
 from fedfm_sim.security.attacks import TriggerAttack
+from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.detection import detection_auc
 from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.setting import Setting
@@ -109,8 +110,12 @@ def _cell(
         if name not in scenario.action_table:
             known = ", ".join(scenario.action_table)
             raise UserError(f"attack '{attack}': unknown action '{name}'; expected one of: {known}")
-    variant = scenario.model_validate({**scenario.model_dump(), "defence": dict(section)})
-    rule = variant.build_defence()
+    try:
+        rule = build(DEFENCES, section)
+    except NestedError as error:
+        raise UserError(
+            f"defence '{defence}': {'.'.join(map(str, error.location))}: {error}"
+        ) from None
     federation = setting.federation
     names, bad = [], 0
     for kind in scenario.participants.kinds:
@@ -118,7 +123,7 @@ def _cell(
         bad += kind == "malicious"
     own = replace(
         setting,
-        scenario=variant,
+        scenario=scenario.model_copy(update={"defence": dict(section)}),
         defence=rule,
         federation=replace(federation, settings=rule.prescribe(scenario.training)),
     )

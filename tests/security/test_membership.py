@@ -6,15 +6,27 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
-from fedfm_sim.learning.adapters import AdapterLayout, initial_adapter
+from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings, initial_adapter
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.evaluation import evaluate
+from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.partitions import in_domain
 from fedfm_sim.learning.trainer import TrainingSettings, train
-from fedfm_sim.security.privacy.membership import membership_advantage, membership_auc
+from fedfm_sim.security.privacy.leakage import Observation
+from fedfm_sim.security.privacy.membership import (
+    LikelihoodRatio,
+    LossThreshold,
+    confidence,
+    likelihood_ratio,
+    membership_advantage,
+    membership_auc,
+    true_positive_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +82,55 @@ def test_a_participant_that_trained_too_long_gives_its_data_away(
     assert membership_auc(after[:50], after[50:]) > 0.7
     assert membership_advantage(after[:50], after[50:]) > 0.4
     assert abs(membership_auc(after[50:420], after[420:]) - 0.5) < 0.065
+
+
+def test_confidence_is_the_logit_of_the_loss() -> None:
+    p = np.array([0.01, 0.3, 0.5, 0.99])
+    np.testing.assert_allclose(confidence(-np.log(p)), np.log(p / (1 - p)), atol=1e-9)
+    ends = confidence(np.array([0.0, 1e30]))
+    assert np.isfinite(ends).all()
+    assert ends[0] > 20 > -600 > ends[1]
+
+
+def test_likelihood_ratio_by_hand() -> None:
+    # Means 1 and 3; variances (ddof 1) 2 and 8, pooled 5.
+    shadows = np.array([[0.0, 1.0], [2.0, 5.0]])
+    scores = likelihood_ratio(np.array([1.0, 3.0 + 5**0.5]), shadows)
+    np.testing.assert_allclose(scores, [0.5, norm.cdf(1)])
+
+
+def test_true_positives_at_a_rate_by_hand() -> None:
+    members, others = np.array([0.1, 0.2, 0.3, 2.0]), np.linspace(0.25, 1.2, 20)
+    # One of twenty others may be called a member: 0.25, so the threshold is the next, 0.3.
+    assert true_positive_rate(members, others, 0.05) == 0.5
+    assert true_positive_rate(members, others, 0.0) == 0.5
+    assert true_positive_rate(members, others, 0.2) == 0.75
+    assert true_positive_rate(members, others, 1.0) == 1
+
+
+def test_lira_finds_the_members_of_one_that_trained_too_long(
+    backbone: Backbone, digits: SplitData
+) -> None:
+    settings = TrainingSettings(epochs=25, batch_size=8, learning_rate=0.003)
+    federation = Federation.create(backbone, LoraSettings(rank=8, alpha=16.0), settings, 0)
+    shown = in_domain(digits.private, "occluded", np.random.default_rng(0))
+    test = in_domain(digits.test, "occluded", np.random.default_rng(0))
+    population = in_domain(digits.public, "occluded", np.random.default_rng(0))
+    members = shown.select(slice(0, 40))
+    sent = federation.train([members], [np.random.default_rng(1)]).adapters[0]
+
+    def seen(row: Tensor) -> Observation:
+        return Observation(
+            federation, federation.adapter, row, members, test, population, np.random.default_rng(2)
+        )
+
+    attack = LikelihoodRatio(shadows=8)
+    inside, outside = attack.scores(seen(sent))
+    assert inside.shape == outside.shape == (40,)
+    assert membership_auc(-inside, -outside) > 0.65
+    assert attack.leakage(seen(sent)) == pytest.approx(
+        2 * membership_auc(-inside, -outside) - 1, abs=1e-9
+    )
+    assert LossThreshold().leakage(seen(sent)) > 0.3
+    # A model that never saw them is no better than a coin toss at telling them.
+    assert LossThreshold().leakage(seen(federation.adapter)) < 0.25
