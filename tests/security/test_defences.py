@@ -20,10 +20,10 @@ from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.defences.bulyan import repeated_krum
 from fedfm_sim.security.defences.clipping import CentredClipping, clipped
-from fedfm_sim.security.defences.flame import cosine_distances, largest_cluster
+from fedfm_sim.security.defences.flame import Flame, cosine_distances, largest_cluster
 from fedfm_sim.security.defences.fltrust import FLTrust
 from fedfm_sim.security.defences.foolsgold import FoolsGold, foolsgold_weights
-from fedfm_sim.security.defences.geometric_median import geometric_median_weights
+from fedfm_sim.security.defences.geometric_median import GeometricMedian, geometric_median_weights
 from fedfm_sim.security.defences.spectral import spectral_scores
 
 WIDTH = 3
@@ -47,7 +47,9 @@ STANDS: dict[str, tuple[dict[str, Any], int]] = {
     "geometric-median": ({}, 4),
     "krum": ({"attackers": 3}, 3),
     "median": ({}, 4),
+    "centred-clipping": ({}, 3),
     "multi-krum": ({"attackers": 3}, 3),
+    "norm-clipping": ({}, 3),
     "trimmed-mean": ({"attackers": 4}, 4),
 }
 #: How many break it: attackers that stand together, far away.
@@ -56,7 +58,9 @@ BREAKS = {
     "divide-and-conquer": 3,
     "flame": 6,
     "geometric-median": 6,
+    "centred-clipping": 6,
     "krum": 6,
+    "norm-clipping": 6,
     "median": 6,
     "multi-krum": 6,
     "trimmed-mean": 6,
@@ -187,6 +191,18 @@ def test_bulyan_lowers_f_to_what_its_theorem_covers() -> None:
     points = world(3, 0)[0][:6]
     change, _ = aggregate(DEFENCES["bulyan"].model_validate({"attackers": 3}), points)
     np.testing.assert_allclose(change, points.mean(0), atol=1e-5)
+
+
+def test_the_geometric_median_and_flame_by_hand() -> None:
+    # On a line the geometric median is the median; a far point at weight 0.45 changes nothing.
+    change, _ = aggregate(GeometricMedian(iterations=5000), LINE)
+    np.testing.assert_allclose(change, [2, 0, 0], atol=1e-2)
+    # Four alike in direction, of lengths 1, 2, 3, 9; one against them. The median length of
+    # the five is 2: lengths become 1, 2, 2, 2.
+    points = np.array([[1.0, 0, 0], [2, 0, 0], [3, 0, 0], [9, 0, 0], [-2, 0, 0]])
+    change, result = aggregate(Flame(), points)
+    np.testing.assert_allclose(change, [7 / 4, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(result.weights, [0.25, 0.25, 0.25, 0.25, 0])
 
 
 @given(seeds, st.integers(3, 9))

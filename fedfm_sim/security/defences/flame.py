@@ -16,10 +16,11 @@ from fedfm_sim.security.defences.clipping import clipped
 class Flame(AggregationRule):
     """Keep the largest cluster of directions, clip to the median norm (Nguyen et al. 2022).
 
-    HDBSCAN on cosine distances with clusters of at least ``n / 2 + 1``; what it calls
-    noise is left out. The paper then adds Gaussian noise to the model, which
-    is left to the privacy options here. The outcome is folded back to the
-    adapter's rank.
+    ``dW = sum_k a_k min(1, m / |dW_k|) dW_k`` over the cluster, a_k its shares of samples
+    and m the median length of all. HDBSCAN on cosine distances finds clusters of at
+    least ``n / 2 + 1``; what it calls noise is left out. The paper then adds Gaussian noise
+    to the model, which is left to the protections here. The outcome is folded back to
+    the adapter's rank.
     """
 
     knowledge: ClassVar[str] = "that fewer than half are malicious"
