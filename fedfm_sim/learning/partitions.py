@@ -195,14 +195,23 @@ def noisy_labels(shard: Examples, share: float, classes: int, rng: np.random.Gen
     return Examples(shard.inputs, labels)
 
 
+#: Draws of another word; a shard of one word alone would never find it.
+REDRAWS = 30
+
+
 def _noisy_tokens(shard: Examples, share: float, rng: np.random.Generator) -> Examples:
     """Return texts with ``share`` of their words replaced by words of the shard, at random."""
     tokens = shard.inputs["input_ids"].clone()
     written = torch.nonzero(shard.labels != -100)
     written = written[written[:, 1] > 0]  # the beginning stays
     moved = written[torch.from_numpy(rng.permutation(len(written))[: round(share * len(written))])]
-    drawn = written[torch.from_numpy(rng.integers(0, max(len(written), 1), len(moved)))]
-    tokens[moved[:, 0], moved[:, 1]] = tokens[drawn[:, 0], drawn[:, 1]]
+    words = tokens[written[:, 0], written[:, 1]]
+    before = tokens[moved[:, 0], moved[:, 1]]
+    drawn = before.clone()
+    for _ in range(REDRAWS):  # until no word is replaced by itself
+        same = torch.nonzero(drawn == before)[:, 0]
+        drawn[same] = words[torch.from_numpy(rng.integers(0, len(words), len(same)))]
+    tokens[moved[:, 0], moved[:, 1]] = drawn
     labels = torch.where(shard.labels == -100, shard.labels, tokens)
     return replace(shard, inputs={**shard.inputs, "input_ids": tokens}, labels=labels)
 

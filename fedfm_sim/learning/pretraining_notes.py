@@ -65,6 +65,8 @@ def pretrain_notes_llama(
         "parameters": sum(p.numel() for p in model.parameters()),
         "public_nats": round(_nats(model, data.public), 4),
         "private_nats": round(_nats(model, data.test), 4),
+        "public_accuracy": round(_accuracy(model, data.public), 4),
+        "private_accuracy": round(_accuracy(model, data.test), 4),
         "torch": torch.__version__,
     }
     model.save_pretrained(folder)
@@ -120,3 +122,10 @@ def _fit(
 def _nats(model: LlamaForCausalLM, examples: Examples) -> float:
     """Return the mean loss per token of each note, averaged, nats."""
     return float(example_losses(model(**examples.inputs).logits, examples.labels).mean())
+
+
+@torch.no_grad()
+def _accuracy(model: LlamaForCausalLM, examples: Examples) -> float:
+    """Return the share of next tokens told right."""
+    told, wanted = model(**examples.inputs).logits.argmax(-1)[:, :-1], examples.labels[:, 1:]
+    return float((told == wanted)[wanted != -100].float().mean())

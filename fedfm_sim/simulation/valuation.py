@@ -91,6 +91,8 @@ def _influence(play: Play, members: Members) -> CoalitionGame:
 
 def _mutual_cross_entropy(play: Play, members: Members) -> CoalitionGame:
     federation, examples = play.setting.federation, play.setting.coalition_examples()
+    if examples.labels.ndim != 1:
+        raise UserError("contribution.measure: 'mutual-cross-entropy' needs one label per example")
     labels, classes = examples.labels.numpy(), play.setting.data.classes
     losses = federation.evaluate(play.rows[members], examples).losses.astype(np.float64)
     right = np.exp(-losses)

@@ -131,8 +131,7 @@ def test_noise_replaces_words_and_nothing_else(share: float, seed: int) -> None:
     noisy = noisy_labels(shard, share, 3, np.random.default_rng(seed))
     written = (shard.labels != -100).sum() - 20  # the beginnings stay
     moved = int((noisy.labels != shard.labels).sum())
-    assert moved <= round(share * int(written))
-    assert share < 0.3 or moved > 0.7 * share * int(written)
+    assert moved == round(share * int(written))
     assert torch.equal(noisy.labels == -100, shard.labels == -100)
     assert torch.equal(noisy.inputs["input_ids"][:, 0], shard.inputs["input_ids"][:, 0])
     told = torch.where(noisy.labels == -100, PAD, noisy.labels)
@@ -160,6 +159,14 @@ def test_what_does_not_fit_texts_is_said(digits: object) -> None:
         concept_shift(shard, 3)
     with pytest.raises(UserError, match="5 copies, expected at most 4"):
         plant(shard, canary("anna", "4815"), 5)
+    with pytest.raises(UserError, match="unknown word 'xylophone'"):
+        encode(["the xylophone"], [0])
+    with pytest.raises(UserError, match="42 tokens, expected at most 24"):
+        encode(["the " * 40], [0])
+    text = ['backbone="notes-llama"', 'data.name="notes"', 'data.domains=["original"]', "rounds=1"]
+    measure = ["contribution.every=1", 'contribution.measure="mutual-cross-entropy"']
+    with pytest.raises(UserError, match="mutual-cross-entropy' needs one label"):
+        fs.run("honest-only", 0, overrides=[*text, *measure])
     with pytest.raises(UserError, match=r"data\.domains"):
         fs.run(
             "honest-only", 0, overrides=['backbone="notes-llama"', 'data.name="notes"', "rounds=1"]

@@ -54,6 +54,8 @@ def test_exposure_is_a_rank(federation: Federation) -> None:
     found = [exposure(federation, federation.adapter, "anna", code) for code in codes]
     assert all(0 <= bits <= BITS for bits in found)
     assert np.mean(found) < 4  # its mean over ranks drawn evenly is log2(e) = 1.44
+    huge = torch.full_like(federation.adapter, 1e25)  # finite, and its losses are not
+    assert exposure(federation, huge, "anna", "4815") == 0
     with pytest.raises(UserError, match="expected 4 digits"):
         exposure(federation, federation.adapter, "anna", "48x5")
 

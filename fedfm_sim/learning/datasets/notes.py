@@ -118,11 +118,20 @@ def encode(texts: list[str], domains: list[int]) -> Examples:
     """Return notes as examples of causal language modelling, padded on the right.
 
     ``classes`` is each note's domain; labels are its tokens, -100 on padding.
+
+    Raises
+    ------
+    UserError
+        Naming a word that is not in the vocabulary, or a text that is too long.
     """
     table = token_of()
     tokens = np.full((len(texts), LENGTH), PAD, dtype=np.int64)
     for row, text in enumerate(texts):
+        if unknown := [word for word in text.split() if word not in table]:
+            raise UserError(f"notes: unknown word '{unknown[0]}' in '{text}'")
         own = [BEGIN, *(table[word] for word in text.split()), END]
+        if len(own) > LENGTH:
+            raise UserError(f"notes: '{text}' has {len(own)} tokens, expected at most {LENGTH}")
         tokens[row, : len(own)] = own
     ids = torch.from_numpy(tokens)
     mask = (ids != PAD).long()

@@ -63,7 +63,8 @@ def exposure(federation: Federation, adapter: Tensor, name: str, code: str) -> f
             for start in range(0, count, 1000)
         ]
     )
-    rank = int((losses < losses[int(code)]).sum()) + 1
+    # Ties, and losses that are NaN, count against the code.
+    rank = int((~(losses > losses[int(code)])).sum())
     return float(np.log2(count) - np.log2(rank))
 
 
