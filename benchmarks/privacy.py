@@ -41,6 +41,8 @@ from fedfm_sim.security.privacy.membership import (
     membership_auc,
     true_positive_rate,
 )
+from fedfm_sim.security.privacy.no_free_lunch import bound, membership_beliefs
+from fedfm_sim.security.privacy.protection import GaussianMechanism
 from fedfm_sim.security.privacy.secure_aggregation import secure_sum
 from fedfm_sim.security.privacy.token_test import recovered_share, tokens_from_a, tokens_from_b
 from fedfm_sim.simulation.setting import Setting
@@ -223,8 +225,9 @@ def tokens() -> None:
     told: dict[int, list[list[float]]] = {}
     for k in range(200):
         note = notes.select([k])
-        present = np.unique(note.inputs["input_ids"][0][note.labels[0] != -100].numpy())
-        # Padding comes after all words and never gets a gradient.
+        # The last token predicts nothing, so neither it nor padding gets a gradient.
+        written = note.inputs["input_ids"][0][note.labels[0] != -100]
+        present = np.unique(written[:-1].numpy())
         shares = []
         for adapter in (start, later):
             gradient = example_gradients(backbone, layout, adapter, note)
@@ -271,12 +274,70 @@ def stray(seeds: list[int]) -> None:
     console.print(table)
 
 
+def free_lunch(seeds: list[int]) -> None:
+    """Print both sides of the no-free-lunch bound for updates under Gaussian noise."""
+    table = Table(title="No free lunch: C1 <= leakage + distortion (beliefs of membership)")
+    for name in ("noise", "C1", "leakage", "distortion", "slack", "accuracy lost", "per leakage"):
+        table.add_column(name, justify="right")
+    for noise in (0.02, 0.05):
+        found = [measured_bound(seed, noise) for seed in seeds]
+        means = np.mean([list(row) for row in found], axis=0)
+        lost, avoided = means[3], means[0] - means[1]
+        table.add_row(
+            f"{noise:g}",
+            *(f"{x:.3f}" for x in means[:3]),
+            f"{means[1] + means[2] - means[0]:.3f}",
+            f"{100 * lost:.1f} points",
+            f"{lost / avoided:.2f}" if avoided > 0 else "-",
+        )
+    console.print(table)
+
+
+def measured_bound(seed: int, noise: float) -> tuple[float, float, float, float]:
+    """Return C1, leakage, distortion and accuracy lost of the mean of two noisy updates."""
+    overrides = ["participants.count=20", 'data.domains=["occluded"]']
+    setting = Setting.create(fs.load_scenario("honest-only", overrides=overrides), seed)
+    training = TrainingSettings(epochs=EPOCHS, batch_size=8, learning_rate=0.003)
+    federation = replace(setting.federation, settings=training)
+    generators = [setting.streams.generator("attacked", k) for k in range(2)]
+    rows = federation.train(setting.shards[:2], generators).adapters
+    mechanism = GaussianMechanism(clip=5.0, noise_multiplier=noise)
+    draws = setting.streams.generator("noise")
+
+    def protect(row: Tensor) -> Tensor:
+        return mechanism.protect(row, federation.adapter, draws)
+
+    sent = torch.stack([protect(row) for row in rows])
+    beliefs = [
+        [
+            membership_beliefs(
+                Observation(
+                    federation,
+                    federation.adapter,
+                    row,
+                    setting.shards[k],
+                    setting.held_out[k],
+                    setting.population(k),
+                    setting.streams.generator("beliefs", k),
+                ),
+                protect=how,
+            )
+            for k, row in enumerate(some)
+        ]
+        for some, how in ((rows, None), (sent, protect))
+    ]
+    plain, noisy = setting.accuracies(torch.stack([rows.mean(0), sent.mean(0)]))
+    result = bound(*beliefs, utility_loss=float(plain - noisy))
+    return result.unprotected, result.leakage, result.distortion, result.utility_loss
+
+
 def report(seeds: list[int], images: int, out: Path | None) -> None:
     """Print everything."""
     parts: list[Callable[[], None]] = [
         lambda: stray(seeds),
         lambda: membership(seeds),
         lambda: inversion(images, out),
+        lambda: free_lunch(seeds),
         tokens,
         sums,
     ]

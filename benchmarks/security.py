@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from time import perf_counter
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core is faster than threads
 
@@ -180,7 +181,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
+    started = perf_counter()
     frame = cells(arguments.seeds, arguments.jobs)
+    console.print(f"{len(frame)} cells in {perf_counter() - started:.0f} s")
     show(frame)
     figures(frame)
     privacy.report(arguments.seeds, arguments.images, arguments.out)

@@ -112,3 +112,8 @@ axes.scatter(*points.mean(0), marker="+", s=120, label="their mean")
 axes.scatter(*moved, marker="x", s=90, color="crimson", label="Min-Max")
 axes.set_aspect("equal")
 axes.legend()
+
+# %%
+farthest = (points.double() - moved).norm(dim=1).max()
+apart = torch.cdist(points, points).max()
+assert abs(float(farthest) - float(apart)) < 1e-3

@@ -15,10 +15,13 @@ membership, from the attack's own calibrated posteriors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.security.privacy.leakage import Observation
@@ -95,11 +98,14 @@ def bound(
     )
 
 
-def membership_beliefs(seen: Observation, shadows: int = 8) -> Array:
+def membership_beliefs(
+    seen: Observation, shadows: int = 4, protect: Callable[[Tensor], Tensor] | None = None
+) -> Array:
     """Return the attacker's posterior that each example is a member, for members and others.
 
     Shadow models, whose members it knows, tell it how confident a model is of what it was
-    trained on and of what it was not; logistic regression makes that a posterior. The
+    trained on and of what it was not; logistic regression makes that a posterior. It
+    knows how updates are protected, and protects those of its shadows alike. The
     order of members and others is the same for every update of one participant.
     """
     from sklearn.linear_model import LogisticRegression
@@ -110,6 +116,8 @@ def membership_beliefs(seen: Observation, shadows: int = 8) -> Array:
     shards = [seen.population.select(draw[:size]) for draw in draws]
     starts = seen.reference.repeat(shadows, 1)
     trained = seen.federation.train(shards, seen.rng.spawn(shadows), starts).adapters
+    if protect is not None:
+        trained = torch.stack([protect(row) for row in trained])
     known, truth = [], []
     for row, draw in zip(trained, draws, strict=True):
         both = seen.population.select(draw[: 2 * size])
