@@ -23,6 +23,7 @@ from fedfm_sim.security.privacy.membership import (
     LossThreshold,
     confidence,
     likelihood_ratio,
+    masked,
     membership_advantage,
     membership_auc,
     true_positive_rate,
@@ -92,6 +93,11 @@ def test_confidence_is_the_logit_of_the_loss() -> None:
     assert ends[0] > 20 > -600 > ends[1]
 
 
+def test_masked_confidences_by_hand() -> None:
+    shown = masked(-np.log(np.array([0.96, 0.44, 0.04])), 1)
+    np.testing.assert_allclose(shown, [0, -np.log(0.4), np.inf], atol=1e-12)
+
+
 def test_likelihood_ratio_by_hand() -> None:
     # Means 1 and 3; variances (ddof 1) 2 and 8, pooled 5.
     shadows = np.array([[0.0, 1.0], [2.0, 5.0]])
@@ -131,6 +137,10 @@ def test_lira_finds_the_members_of_one_that_trained_too_long(
     assert attack.leakage(seen(sent)) == pytest.approx(
         2 * membership_auc(-inside, -outside) - 1, abs=1e-9
     )
-    assert LossThreshold().leakage(seen(sent)) > 0.3
+    plain = LossThreshold().leakage(seen(sent))
+    assert plain > 0.3
+    # Rounded to whole numbers, the confidences tell right from wrong answers and no more.
+    assert LossThreshold(decimals=6).leakage(seen(sent)) == pytest.approx(plain, abs=0.05)
+    assert LossThreshold(decimals=0).leakage(seen(sent)) < plain - 0.1
     # A model that never saw them is no better than a coin toss at telling them.
     assert LossThreshold().leakage(seen(federation.adapter)) < 0.25

@@ -18,10 +18,15 @@ Losses = npt.NDArray[np.float32] | Array
 
 
 class LossThreshold(LeakageMeasure):
-    """The advantage of calling members those of low loss (Yeom et al. 2018)."""
+    """The advantage of calling members those of low loss (Yeom et al. 2018).
+
+    With ``decimals`` the attacker sees the model's confidences masked, which is to say
+    rounded: ``-log round(p)``, as a service that hides its model would give them.
+    """
 
     unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1]"
     source: ClassVar[str] = "Yeom et al., CSF 2018"
+    decimals: int | None = Field(default=None, ge=0, description="of masked confidences")
 
     def leakage(self, seen: Observation) -> float:
         """Return the advantage; an update of NaN or Inf reveals nothing."""
@@ -29,6 +34,8 @@ class LossThreshold(LeakageMeasure):
         row = seen.sent if bool(torch.isfinite(seen.sent).all()) else seen.reference
         pool = Examples.concatenate([members, others])
         losses = np.nan_to_num(seen.federation.evaluate(row[None], pool).losses[0], nan=1e30)
+        if self.decimals is not None:
+            losses = masked(losses, self.decimals)
         return membership_advantage(losses[: len(members)], losses[len(members) :])
 
 
@@ -66,6 +73,12 @@ class LikelihoodRatio(LeakageMeasure):
         phi = confidence(np.nan_to_num(losses, nan=1e30))
         scores = likelihood_ratio(phi[-1], phi[:-1])
         return scores[: len(members)], scores[len(members) :]
+
+
+def masked(losses: Losses, decimals: int) -> Array:
+    """Return the losses that rounded confidences show: at least 0, infinite where p rounds to 0."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.log(np.round(np.exp(-losses.astype(np.float64)), decimals)))
 
 
 def confidence(losses: Losses) -> Array:
