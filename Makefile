@@ -21,7 +21,7 @@ demo: $(VENV)/.ready  ## set up, run the quickstart scenario, print its table an
 test: $(VENV)/.ready  ## set up and run the test suite (minutes)
 	$(BIN)/pytest
 
-test-slow: $(VENV)/.ready  ## the tests that train for several seeds
+test-slow: $(VENV)/.ready  ## the tests that take minutes: several seeds, all notebooks
 	$(BIN)/pytest -m slow
 
 check: $(VENV)/.ready  ## lint, format, types and layering
