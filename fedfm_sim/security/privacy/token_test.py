@@ -34,10 +34,10 @@ def row_space_distances(gradient: Tensor, candidates: Tensor) -> Tensor:
         return torch.ones(len(candidates), dtype=torch.float64)
     basis = right[:rank]
     vectors = candidates.double()
-    inside = (vectors @ basis.T).square().sum(1)
-    lengths = vectors.square().sum(1)
-    outside: Tensor = (lengths - inside).clamp(min=0) / lengths.clamp(min=1e-300)
-    return outside.sqrt()
+    # Not the difference of squared lengths, which would lose half of the digits.
+    outside = vectors - (vectors @ basis.T) @ basis
+    lengths: Tensor = vectors.norm(dim=1).clamp(min=1e-300)
+    return outside.norm(dim=1) / lengths
 
 
 def tokens_from_a(gradient: Tensor, embeddings: Tensor, tolerance: float = 1e-3) -> Ids:
@@ -46,7 +46,11 @@ def tokens_from_a(gradient: Tensor, embeddings: Tensor, tolerance: float = 1e-3)
 
 
 def tokens_from_b(gradient: Tensor, a: Tensor, embeddings: Tensor, tolerance: float = 1e-3) -> Ids:
-    """Return the tokens whose image under A (r, in) is in the row space of grad_B (out, r)."""
+    """Return the tokens whose image under A (r, in) is in the row space of grad_B (out, r).
+
+    With T = r - 1 tokens that space is a hyperplane of few dimensions, which a word that is
+    not present comes nearer than ``tolerance`` with a chance of about ``tolerance``.
+    """
     return _below(row_space_distances(gradient, embeddings.double() @ a.double().T), tolerance)
 
 
