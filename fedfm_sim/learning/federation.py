@@ -21,7 +21,7 @@ from fedfm_sim.learning.aggregation import weighted_mean
 from fedfm_sim.learning.backbone import Backbone, flop_counter
 from fedfm_sim.learning.evaluation import Evaluation, evaluate
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.learning.trainer import Trained, TrainingSettings
+from fedfm_sim.learning.trainer import Adjust, Trained, TrainingSettings
 
 Array = npt.NDArray[np.float64]
 
@@ -69,10 +69,23 @@ class Federation:
         shards: Sequence[Examples],
         generators: Sequence[np.random.Generator],
         starts: Tensor | None = None,
+        settings: TrainingSettings | None = None,
+        adjust: Adjust | None = None,
     ) -> Trained:
-        """Train one adapter per shard, from the global one or from ``starts`` (K, P)."""
+        """Train one adapter per shard, from the global one or from ``starts`` (K, P).
+
+        ``settings`` are the federation's own unless given; ``adjust`` as in `trainer.train`.
+        """
         rows = self.adapter.repeat(len(shards), 1) if starts is None else starts
-        return trainer.train(self.backbone, self.layout, rows, shards, self.settings, generators)
+        return trainer.train(
+            self.backbone,
+            self.layout,
+            rows,
+            shards,
+            settings or self.settings,
+            generators,
+            adjust,
+        )
 
     def evaluate(self, adapters: Tensor, examples: Examples) -> Evaluation:
         """Evaluate (M, P) adapters on the same examples."""

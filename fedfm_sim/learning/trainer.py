@@ -9,7 +9,7 @@ a loop over plain peft (`fedfm_sim.learning.reference`), which a test holds to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -66,6 +66,11 @@ class Trained:
 
 
 Plan = list[npt.NDArray[np.int64]]
+
+#: Changes the (k, P) gradients of the second argument in place, given the (k, P)
+#: adapters as they are and which of the K adapters these are, (k,): a penalty on the
+#: weights adds its own gradient, a mask sets to zero what is to stay.
+Adjust = Callable[[Tensor, Tensor, npt.NDArray[np.int64]], None]
 
 
 def batch_plan(count: int, settings: TrainingSettings, rng: np.random.Generator) -> Plan:
@@ -169,6 +174,7 @@ def train(
     shards: Sequence[Examples],
     settings: TrainingSettings,
     generators: Sequence[np.random.Generator],
+    adjust: Adjust | None = None,
 ) -> Trained:
     """Train K adapters, each on its own shard, in one batched pass.
 
@@ -180,6 +186,8 @@ def train(
         Empty shards are allowed: that row returns unchanged.
     generators : sequence of K generators
         Each shuffles its own participant's batches.
+    adjust : callable, optional
+        Changes the gradients of a step before they are clipped.
     """
     plans = [
         batch_plan(len(shard), settings, rng) for shard, rng in zip(shards, generators, strict=True)
@@ -199,6 +207,7 @@ def train(
             [generators[k] for k in order],
             settings,
             losses,
+            adjust and _in_order(adjust, order),
         )
     trained = torch.empty_like(rows)
     trained[order] = rows
@@ -213,6 +222,16 @@ def train(
     return Trained(trained, last_epoch, samples)
 
 
+def _in_order(adjust: Adjust, order: Sequence[int]) -> Adjust:
+    """Return ``adjust`` for rows that stand in ``order``."""
+    members = np.array(order, dtype=np.int64)
+
+    def ordered(rows: Tensor, gradients: Tensor, positions: npt.NDArray[np.int64]) -> None:
+        adjust(rows, gradients, members[positions])
+
+    return ordered
+
+
 def _train_rows(
     backbone: Backbone,
     layout: AdapterLayout,
@@ -223,6 +242,7 @@ def _train_rows(
     generators: Sequence[np.random.Generator],
     settings: TrainingSettings,
     losses: npt.NDArray[np.float64],
+    adjust: Adjust | None,
 ) -> None:
     steps = [len(plan) for plan in plans]
     if not any(steps):
@@ -245,6 +265,8 @@ def _train_rows(
             )
         if settings.proximal:
             flat += settings.proximal * (rows[:active] - starts[:active])
+        if adjust is not None:
+            adjust(rows[:active], flat, np.arange(active))
         if settings.freeze_a:
             flat[:, frozen] = 0
         optimizer.step(rows[:active], flat, step + 1)
