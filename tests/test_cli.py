@@ -117,6 +117,8 @@ def test_ctrl_c_leaves_a_readable_partial_run(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A shell starts what runs in the background with interrupts ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 120
     while not (folder / "deviations.parquet").exists() and time.monotonic() < deadline:

@@ -36,8 +36,8 @@ def row_space_distances(gradient: Tensor, candidates: Tensor) -> Tensor:
     vectors = candidates.double()
     # Not the difference of squared lengths, which would lose half of the digits.
     outside = vectors - (vectors @ basis.T) @ basis
-    lengths: Tensor = vectors.norm(dim=1).clamp(min=1e-300)
-    return outside.norm(dim=1) / lengths
+    distances: Tensor = outside.norm(dim=1) / vectors.norm(dim=1).clamp(min=1e-300)
+    return distances
 
 
 def tokens_from_a(gradient: Tensor, embeddings: Tensor, tolerance: float = 1e-3) -> Ids:
