@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fedfm_sim import cli_watermark
 from fedfm_sim.core.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Simulate strategic participants in a federation of foundation models.",
 )
+
+app.add_typer(cli_watermark.app, name="watermark")
 
 #: How the properties of a mechanism are headed in the list of them.
 PROMISES = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.learning.adapters import save_adapter
+from fedfm_sim.learning.adapter_files import save_adapter
 from fedfm_sim.scenarios.loader import load_scenario
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario

@@ -1,26 +1,23 @@
-"""LoRA adapters as rows of one matrix, and as peft's files.
+"""LoRA adapters as rows of one matrix.
 
 An adapter is a row of P numbers; K adapters are a (K, P) float32 matrix. The
 layout says which slice of the row is which tensor. Training, aggregation and
-robust statistics are then plain matrix operations, and a file is one row.
+robust statistics are then plain matrix operations, and a file is one row
+(`fedfm_sim.learning.adapter_files`).
 """
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
@@ -112,6 +109,10 @@ class AdapterLayout:
     def pair(self, views: Mapping[str, Tensor], module: str) -> tuple[Tensor, Tensor]:
         """Return the (A, B) of one module out of tensors by name."""
         return views[PREFIX + module + A_SUFFIX], views[PREFIX + module + B_SUFFIX]
+
+    def pair_of_shapes(self, module: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the shapes of A and B, (r, in) and (out, r), of one module."""
+        return self.shapes[PREFIX + module + A_SUFFIX], self.shapes[PREFIX + module + B_SUFFIX]
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Return the row (P,) of one adapter given by peft's tensor names.
@@ -215,46 +216,3 @@ def initial_adapter(backbone: Backbone, layout: AdapterLayout, seed: int) -> Ten
         torch.manual_seed(seed)
         state = get_peft_model_state_dict(attach(backbone, layout.settings))
     return layout.flatten(state)
-
-
-def save_adapter(folder: Path, adapter: Tensor, layout: AdapterLayout, base: str) -> None:
-    """Write a (P,) adapter as peft does: adapter_config.json and safetensors."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v[0].clone() for k, v in layout.views(adapter[None]).items()}
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = layout.settings.to_peft()
-    config.base_model_name_or_path = base
-    config.inference_mode = True
-    config.target_modules = list(layout.modules)
-    config.save_pretrained(str(folder))
-
-
-def load_adapter(folder: Path, layout: AdapterLayout) -> Tensor:
-    """Read an adapter (P,) that peft or `save_adapter` wrote; never unpickles.
-
-    Raises
-    ------
-    UserError
-        When a file is missing, is not safetensors, is of another model or
-        holds NaN or Inf.
-    """
-    try:
-        tensors = load_file(folder / "adapter_model.safetensors")
-        _check_config(json.loads((folder / "adapter_config.json").read_text()), layout)
-        row = layout.flatten(tensors)
-        if not row.isfinite().all():
-            raise UserError("holds NaN or Inf")
-    except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f"{folder}: not a safetensors adapter for this model ({error})") from error
-    return row
-
-
-def _check_config(config: object, layout: AdapterLayout) -> None:
-    """Refuse an adapter whose tensors mean another change of weights than the layout's."""
-    # What older versions of peft don't write.
-    optional: dict[str, object] = {"use_rslora": False, "alpha_pattern": {}, "rank_pattern": {}}
-    required = {"peft_type": "LORA", "r": layout.settings.rank, "lora_alpha": layout.settings.alpha}
-    given = optional | config if isinstance(config, dict) else {}
-    for key, expected in (required | optional).items():
-        if given.get(key) != expected:
-            raise UserError(f"{key} is {given.get(key)!r}, expected {expected!r}")

@@ -19,14 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.adapters import (
     AdapterLayout,
     LoraSettings,
     adapter_layout,
     attach,
     initial_adapter,
-    load_adapter,
-    save_adapter,
 )
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData

@@ -1,0 +1,124 @@
+"""``fedfm-sim watermark``: mark, verify and trace adapters in peft's format."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fedfm_sim.core.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, help="Mark, verify and trace adapters in peft's format.")
+
+Adapter = Annotated[Path, typer.Argument(help="A folder with adapter_model.safetensors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
+
+
+@app.command()
+def embed(
+    adapter: Adapter,
+    key: Annotated[Path, typer.Option(help="Key file; a new one is made where there is none.")],
+    out: Annotated[Path, typer.Option(help="New folder for the marked adapter.")],
+    owner: Annotated[str, typer.Option(help="Whose a new key is.")] = "",
+    bits: Annotated[int, typer.Option(min=1, max=65_536, help="Of a new key.")] = 64,
+    margin: Annotated[float, typer.Option(min=0.1, help="In deviations of an unmarked bit.")] = 4.0,
+    private_key: Annotated[
+        Path | None, typer.Option(help="Sign a new key by this Ed25519 key (PEM).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a copy that carries a secret mark; the adapter itself stays as it is."""
+    from fedfm_sim.learning.adapter_files import new_folder, open_adapter
+    from fedfm_sim.security.watermarks.key import Key
+    from fedfm_sim.security.watermarks.marking import mark, new_key
+
+    stored = open_adapter(adapter)
+    if key.exists():
+        if owner or private_key:
+            raise UserError(f"--key {key}: the key exists; --owner and --private-key make new ones")
+        own = Key.load(key)
+        claim = mark(stored, own, out, margin)
+    else:
+        if not owner:
+            raise UserError(f"--key {key}: no such key; name its --owner to make one")
+        own = new_key(stored, owner, bits, private_key)
+        new_folder(out)
+        claim = mark(stored, own, out, margin)
+        own.save(key)
+    _print({"owner": own.owner, "public_key": own.public_key, **asdict(claim)}, as_json)
+
+
+@app.command()
+def verify(
+    adapter: Adapter,
+    key: Annotated[Path, typer.Option(help="The owner's key file.")],
+    claimants: Annotated[int, typer.Option(min=1, help="How many owners claim (Bonferroni).")] = 1,
+    public_key: Annotated[
+        str | None, typer.Option(help="The registered public key, 64 hexadecimal digits.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether the adapter carries the mark; exit code 1 where the claim does not stand."""
+    from fedfm_sim.learning.adapter_files import open_adapter
+    from fedfm_sim.security.watermarks.key import Key
+    from fedfm_sim.security.watermarks.marking import verify as verify_claim
+
+    claim = verify_claim(open_adapter(adapter), Key.load(key), claimants, public_key)
+    _print({**asdict(claim), "stands": claim.stands}, as_json)
+    if not claim.stands:
+        raise typer.Exit(1)
+
+
+@app.command()
+def trace(
+    adapter: Adapter,
+    keys: Annotated[Path, typer.Option(help="Folder with the key of every copy.")],
+    as_json: Json = False,
+) -> None:
+    """Say whose copy a leaked adapter is; exit code 1 where nobody can be accused."""
+    from fedfm_sim.learning.adapter_files import open_adapter
+    from fedfm_sim.security.watermarks.marking import read_keys
+    from fedfm_sim.security.watermarks.marking import trace as trace_leak
+
+    found = trace_leak(open_adapter(adapter), read_keys(keys))
+    accused = None if found.accused is None else found.claims[found.accused].owner
+    if as_json:
+        rows = [
+            asdict(c) | {"score": float(s)} for c, s in zip(found.claims, found.scores, strict=True)
+        ]
+        print(json.dumps({"accused": accused, "claims": rows}))
+    else:
+        table = Table("owner", "similarity", "bits", "p-value", box=None)
+        for number in found.scores.argsort()[::-1]:
+            own = found.claims[number]
+            table.add_row(
+                own.owner,
+                f"{found.scores[number]:.2f}",
+                f"{own.hits} of {own.trials}",
+                f"{own.p_value:.1e}",
+            )
+        console = Console()
+        console.print(table)
+        console.print(f"accused: {accused or 'nobody'}")
+    if accused is None:
+        raise typer.Exit(1)
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts))
+        return
+    console = Console()
+    console.print(
+        f"owner {facts['owner']}: {facts['hits']} of {facts['trials']} bits, "
+        f"p = {facts['p_value']:.1e} among {facts['claimants']} claimant(s)"
+    )
+    if facts.get("public_key"):
+        console.print(f"register this public key: {facts['public_key']}", soft_wrap=True)
+    if "stands" in facts:
+        console.print("the claim stands" if facts["stands"] else "no proof of ownership")

@@ -1,0 +1,118 @@
+"""Mark, verify and trace saved adapters: what the command line does, for any LoRA in peft's format.
+
+Nothing but the adapter's own folder is needed: no base model, no data, no simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.adapter_files import StoredAdapter, new_folder
+from fedfm_sim.security.watermarks.key import Key, layout_digest
+from fedfm_sim.security.watermarks.signed import check_signature, read_private_key, signed_key
+from fedfm_sim.security.watermarks.verification import Claim, Trace, claim, similarity_scores
+from fedfm_sim.security.watermarks.white_box import (
+    directions,
+    embed,
+    read_bits,
+    responses,
+    unmarked_deviation,
+)
+
+#: Standard deviations of an unmarked response at which bits are embedded.
+MARGIN = 4.0
+
+
+def new_key(stored: StoredAdapter, owner: str, bits: int, private: Path | None = None) -> Key:
+    """Return a key for an adapter: of secret random bits, or signed by a PEM private key."""
+    digest = layout_digest(stored.layout)
+    if private is not None:
+        return signed_key(owner, read_private_key(private), bits, stored.base, digest)
+    return Key.create(owner, bits, stored.base, digest)
+
+
+def mark(stored: StoredAdapter, key: Key, out: Path, margin: float = MARGIN) -> Claim:
+    """Write a marked copy of an adapter to a new folder, and return the key's claim on it.
+
+    The bits are read from the numbers as they are stored, in the adapter's own type.
+
+    Raises
+    ------
+    UserError
+        When the key is for another model, the bits do not fit, or ``out`` holds files.
+    """
+    key.check(stored.base, stored.layout)
+    of = directions(stored.layout, [key])
+    row = embed(stored.layout, stored.adapter, of, margin)
+    for name, view in stored.layout.views(row[None]).items():
+        view.copy_(view.to(stored.tensors[name].dtype))
+    found = int(read_bits(stored.layout, row[None], of).sum())
+    if found < key.bits:
+        kind = str(next(iter(stored.tensors.values())).dtype).removeprefix("torch.")
+        raise UserError(
+            f"only {found} of {key.bits} bits survive storage as {kind}; take a larger margin"
+        )
+    new_folder(out)
+    stored.rewrite(row, out)
+    return claim(key.owner, found, key.bits)
+
+
+def verify(
+    stored: StoredAdapter, key: Key, claimants: int = 1, registered: str | None = None
+) -> Claim:
+    """Return a key's claim on an adapter.
+
+    Raises
+    ------
+    UserError
+        When the key is for another model, or ``registered`` is given and the key is not
+        signed by that public key.
+    """
+    key.check(stored.base, stored.layout)
+    if key.public_key or registered is not None:
+        check_signature(key, registered)
+    hits = int(
+        read_bits(stored.layout, stored.adapter[None], directions(stored.layout, [key])).sum()
+    )
+    return claim(key.owner, hits, key.bits, 0.5, claimants)
+
+
+def trace(stored: StoredAdapter, keys: Sequence[Key]) -> Trace:
+    """Return to which of several keys a leaked adapter is traced.
+
+    Raises
+    ------
+    UserError
+        When there is no key or one is for another model.
+    """
+    if not keys:
+        raise UserError("no keys to trace by")
+    claims, scores = [], []
+    row = stored.adapter[None].double()
+    for key in keys:
+        claims.append(verify(stored, key, len(keys)))
+        of = directions(stored.layout, [key])
+        level = MARGIN * unmarked_deviation(stored.layout, row, of)
+        found = responses(stored.layout, row, of)
+        scores.append(similarity_scores(found.numpy(), of.signs.double().numpy(), level.numpy())[0])
+    return Trace(tuple(claims), np.array(scores))
+
+
+def read_keys(folder: Path) -> list[Key]:
+    """Return the keys in a folder, by file name.
+
+    Raises
+    ------
+    UserError
+        When there is no such folder, it holds no JSON file, or one is no key.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--keys {folder}: no such folder")
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise UserError(f"--keys {folder}: holds no key (*.json)")
+    return [Key.load(path) for path in paths]

@@ -1,0 +1,225 @@
+"""Marks that the server puts in: for all alike (WAFFLE), or in each client's own copy."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PrivateAttr
+from torch import Tensor
+
+from fedfm_sim.learning.examples import Examples
+from fedfm_sim.security.watermarks.key import Key
+from fedfm_sim.security.watermarks.protocol import Watermark
+from fedfm_sim.security.watermarks.triggers import Style, claim_of, hits, teach, trigger_set
+from fedfm_sim.security.watermarks.verification import (
+    Claim,
+    Trace,
+    claim,
+    similarity_scores,
+)
+from fedfm_sim.security.watermarks.white_box import (
+    Directions,
+    directions,
+    embed,
+    read_bits,
+    responses,
+    unmarked_deviation,
+)
+
+Side = Literal["nobody", "client", "server"]
+
+
+class Waffle(Watermark):
+    """The server teaches the global model secret triggers after each aggregation (WAFFLE)."""
+
+    side: ClassVar[Side] = "server"
+    proves: ClassVar[str] = "the server's ownership, by questions"
+    source: ClassVar[str] = "Atli Tekgul et al., SRDS 2021"
+    triggers: int = Field(default=30, ge=1)
+    style: Style = "pattern"
+
+    @cached_property
+    def key(self) -> Key:
+        """The server's key."""
+        return self.world.keys("server", 1)[0].model_copy(update={"owner": "server"})
+
+    @cached_property
+    def trigger_set(self) -> Examples:
+        """The server's triggers."""
+        world = self.world
+        return trigger_set(self.key, world.public, world.classes, self.triggers, self.style)
+
+    def settle(self, adapter: Tensor, number: int) -> Tensor:
+        """Return the adapter that knows the triggers."""
+        rng = self.world.streams.generator("teach", number)
+        return teach(
+            self.world.federation, adapter[None], [self.trigger_set], [rng], self.world.own
+        )[0]
+
+    def claims(self, adapter: Tensor) -> tuple[Claim, ...]:
+        """Return the server's claim."""
+        world = self.world
+        unmarked = world.federation.initial[None]
+        return (
+            claim_of(
+                world.federation, adapter, unmarked, self.key, self.trigger_set, world.classes
+            ),
+        )
+
+
+class UniqueTriggers(Watermark):
+    """The server teaches each client's copy triggers of its own (DUW, Yu et al. 2023).
+
+    A leaked model is traced by questions alone. In place of the paper's decoder, which
+    makes triggers of all clients look alike to them, the triggers are never shown.
+    """
+
+    side: ClassVar[Side] = "server"
+    proves: ClassVar[str] = "who leaked, by questions"
+    source: ClassVar[str] = "Yu et al., DUW, 2023"
+    triggers: int = Field(default=20, ge=1)
+    style: Style = "pattern"
+
+    @cached_property
+    def keys(self) -> list[Key]:
+        """One key for each participant."""
+        return self.world.keys("unique", self.world.participants)
+
+    @cached_property
+    def trigger_sets(self) -> list[Examples]:
+        """Each participant's triggers."""
+        world = self.world
+        return [
+            trigger_set(key, world.public, world.classes, self.triggers, self.style)
+            for key in self.keys
+        ]
+
+    def copies(self, adapter: Tensor, number: int) -> Tensor:
+        """Return copies that each know their own triggers."""
+        world = self.world
+        return teach(
+            world.federation,
+            adapter.repeat(world.participants, 1),
+            self.trigger_sets,
+            [world.streams.generator("teach", number, k) for k in range(world.participants)],
+            world.own,
+        )
+
+    def trace(self, adapter: Tensor) -> Trace:
+        """Return the client whose triggers the adapter answers best."""
+        world = self.world
+        both = torch.stack([adapter, world.federation.initial])
+        found = np.array([hits(world.federation, both, own) for own in self.trigger_sets])
+        chance = max(1 / world.classes, float(found[:, 1].mean()) / self.triggers)
+        claims = tuple(
+            claim(key.owner, int(count), self.triggers, chance, len(self.keys))
+            for key, count in zip(self.keys, found[:, 0], strict=True)
+        )
+        return Trace(claims, found[:, 0] / self.triggers)
+
+
+class FedTracker(Watermark):
+    """A fingerprint of bits in each client's copy (Shao et al. 2024).
+
+    The server embeds it without data, by the least change of the copy. ``triggers`` adds
+    the paper's global mark, taught as WAFFLE does. Trace: the key with the highest
+    similarity; accused is whom the bits convict after Bonferroni.
+    """
+
+    side: ClassVar[Side] = "server"
+    proves: ClassVar[str] = "who leaked, with weights in hand"
+    source: ClassVar[str] = "Shao et al., FedTracker, IEEE TDSC 2024"
+    bits: int = Field(default=64, ge=1, le=65_536)
+    margin: float = Field(default=4.0, gt=0, description="standard deviations, unmarked")
+    triggers: int = Field(default=0, ge=0, description="of the global mark")
+    style: Style = "pattern"
+
+    @cached_property
+    def keys(self) -> list[Key]:
+        """One key for each participant."""
+        return self.world.keys("fingerprint", self.world.participants, self.bits)
+
+    def keys_at(self, number: int) -> list[Key]:
+        """Return the keys of a round's copies."""
+        return self.keys
+
+    def _directions(self, keys: list[Key]) -> Directions:
+        return directions(self.world.federation.layout, keys)
+
+    @cached_property
+    def _global(self) -> Waffle:
+        waffle = Waffle(triggers=max(1, self.triggers), style=self.style)
+        waffle.enter(self.world)
+        return waffle
+
+    def settle(self, adapter: Tensor, number: int) -> Tensor:
+        """Return the adapter with the global mark, if there is to be one."""
+        return self._global.settle(adapter, number) if self.triggers else adapter
+
+    def copies(self, adapter: Tensor, number: int) -> Tensor:
+        """Return copies with a fingerprint each; of the untrained adapter, plain ones."""
+        layout = self.world.federation.layout
+        of = self._directions(self.keys_at(number))
+        if not bool(unmarked_deviation(layout, adapter[None], of)[0] > 0):
+            return adapter.expand(self.world.participants, -1)
+        alone = [of.select(np.array([k])) for k in range(self.world.participants)]
+        return torch.stack([embed(layout, adapter, own, self.margin) for own in alone])
+
+    def claims(self, adapter: Tensor) -> tuple[Claim, ...]:
+        """Return the server's claim by its global mark."""
+        return self._global.claims(adapter) if self.triggers else ()
+
+    def trace(self, adapter: Tensor) -> Trace:
+        """Return the client whose fingerprint is nearest."""
+        return self._among(self.keys, adapter)
+
+    def _among(self, keys: list[Key], adapter: Tensor) -> Trace:
+        layout, of = self.world.federation.layout, self._directions(keys)
+        rows = adapter.double().expand(len(keys), -1)
+        found = read_bits(layout, rows, of).sum(1)
+        scores = similarity_scores(
+            responses(layout, rows, of).numpy(),
+            of.signs.double().numpy(),
+            self.margin * unmarked_deviation(layout, rows, of).numpy(),
+        )
+        claims = tuple(
+            claim(key.owner, int(count), self.bits, 0.5, len(keys))
+            for key, count in zip(keys, found, strict=True)
+        )
+        return Trace(claims, scores)
+
+
+class DynamicFingerprints(FedTracker):
+    """Fingerprints that change every round: a leak tells who and when (as PWFed).
+
+    Only the last ``window`` rounds are looked through, as Bonferroni counts every key tried.
+    """
+
+    proves: ClassVar[str] = "who leaked and in which round, with weights in hand"
+    source: ClassVar[str] = "after PWFed's dynamic vectors"
+    window: int = Field(default=10, ge=1, description="rounds that a leak is looked for in")
+    _last: int = PrivateAttr(default=-1)
+
+    def keys_at(self, number: int) -> list[Key]:
+        """Return keys of this round alone."""
+        self._last = max(self._last, number)
+        return [key.derive("round", number) for key in self.keys]
+
+    def trace(self, adapter: Tensor) -> Trace:
+        """Return the nearest client, by its nearest round."""
+        return self.trace_in_time(adapter)[0]
+
+    def trace_in_time(self, adapter: Tensor) -> tuple[Trace, int]:
+        """Return the trace over clients, and the round of the suspect's copy."""
+        count = self.world.participants
+        numbers = range(max(0, self._last - self.window + 1), self._last + 1)
+        keys = [key for number in numbers for key in self.keys_at(number)]
+        whole = self._among(keys or self.keys, adapter)
+        scores = whole.scores.reshape(-1, count)
+        best = scores.argmax(0)
+        claims = tuple(whole.claims[best[k] * count + k] for k in range(count))
+        trace = Trace(claims, scores.max(0))
+        return trace, (numbers.start if len(numbers) else 0) + int(best[trace.suspect])

@@ -1,0 +1,123 @@
+"""Claims of ownership: how unlikely the hits would be on a model that nobody marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
+
+from fedfm_sim.core.errors import UserError
+
+#: A claim stands at or below this p-value, after Bonferroni.
+CLAIM = 1e-6
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a key finds in a model.
+
+    Attributes
+    ----------
+    owner : str
+    hits, trials : int
+        Bits as the key says, or triggers answered as it says, and of how many.
+    p_value : float
+        Probability of as many hits on a model without the mark, times ``claimants``
+        (Bonferroni), at most 1. It holds for a key that was fixed before the model was seen:
+        who can try a million keys finds one of one in a million (see `signed`).
+    claimants : int
+        How many keys are tried on the model.
+    """
+
+    owner: str
+    hits: int
+    trials: int
+    p_value: float
+    claimants: int = 1
+
+    @property
+    def detection(self) -> float:
+        """Share of hits."""
+        return self.hits / self.trials
+
+    @property
+    def stands(self) -> bool:
+        """Whether the claim is beyond doubt."""
+        return self.p_value <= CLAIM
+
+
+def claim(owner: str, hits: int, trials: int, chance: float = 0.5, claimants: int = 1) -> Claim:
+    """Return the claim of ``hits`` out of ``trials``.
+
+    ``p = P(Binom(trials, chance) >= hits)``, times the number of claimants.
+
+    Parameters
+    ----------
+    chance : float
+        Of a hit on an unmarked model: 1/2 for bits; for triggers the rate measured there.
+
+    Raises
+    ------
+    UserError
+        When there is no trial, more hits than trials, no claimant or the chance is
+        outside [0, 1].
+    """
+    if not (trials > 0 and 0 <= hits <= trials and claimants >= 1 and 0 <= chance <= 1):
+        raise UserError(
+            f"no claim from {hits} hits of {trials} at chance {chance} among {claimants}"
+        )
+    p = float(binom.sf(hits - 1, trials, chance))
+    return Claim(owner, hits, trials, min(1.0, claimants * p), claimants)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """To whom a leaked model is traced.
+
+    Attributes
+    ----------
+    claims : tuple of Claim
+        One for each key tried.
+    scores : (K,) array
+        What the keys are ranked by, in [0, 1].
+    """
+
+    claims: tuple[Claim, ...]
+    scores: npt.NDArray[np.float64]
+
+    @property
+    def suspect(self) -> int:
+        """The key with the highest score, by its number."""
+        return int(np.argmax(self.scores))
+
+    @property
+    def accused(self) -> int | None:
+        """The suspect if the claim stands, or nobody."""
+        return self.suspect if self.claims[self.suspect].stands else None
+
+
+def similarity_scores(
+    responses: npt.NDArray[np.float64],
+    signs: npt.NDArray[np.float64],
+    target: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return FedTracker's fingerprint similarity (Shao et al. 2024), (K,).
+
+    ``FSS = (1/N) sum_j min(eps, b_j (w^T E)_j) / eps``, floored at -1 for each bit.
+
+    Parameters
+    ----------
+    responses, signs : (K, N) arrays
+    target : (K,) array
+        eps, the response that an undamaged mark has.
+    """
+    level = np.maximum(target, 1e-30)[:, None]
+    return np.asarray(np.clip(signs * responses / level, -1, 1).mean(axis=1))
+
+
+def intersection(groups: Sequence[frozenset[int]]) -> frozenset[int]:
+    """Return who is in all groups; everybody is out of nothing."""
+    return frozenset.intersection(*groups) if groups else frozenset()

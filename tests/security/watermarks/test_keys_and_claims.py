@@ -1,0 +1,154 @@
+"""Keys as files, signatures (RFC 8032), and p-values with known values."""
+
+from __future__ import annotations
+
+import json
+import stat
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.security.watermarks.key import Key, layout_digest
+from fedfm_sim.security.watermarks.signed import (
+    check_signature,
+    private_key,
+    read_private_key,
+    signed_key,
+)
+from fedfm_sim.security.watermarks.verification import (
+    Trace,
+    claim,
+    intersection,
+    similarity_scores,
+)
+
+# RFC 8032, section 7.1, test 1.
+SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+
+
+def test_a_key_is_its_secret_alone() -> None:
+    key = Key(owner="a", secret="ab" * 32)
+    other = Key(owner="b", secret="ab" * 32, base="x")
+    assert np.array_equal(key.generator("x").random(4), other.generator("x").random(4))
+    assert not np.array_equal(key.generator("x").random(4), key.generator("y").random(4))
+    assert key.derive("round", 1).secret != key.derive("round", 2).secret != key.secret
+    assert Key.create("a").secret != Key.create("a").secret
+    assert "ab" * 32 not in repr(key)
+
+
+def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "a.json"
+    key = Key.create("a", bits=32, base="m")
+    key.save(path)
+    assert Key.load(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(UserError, match="keys are not replaced"):
+        Key.create("b").save(path)
+    assert Key.load(path) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no watermark key"),
+        ('{"owner": "a"}', "secret: Field required"),
+        ('{"owner": "a", "secret": "00"}', "secret"),
+        (json.dumps({"owner": "a", "secret": "0" * 64, "bits": 0}), "bits"),
+        (json.dumps({"owner": "a", "secret": "0" * 64, "more": 1}), "more"),
+    ],
+)
+def test_what_is_no_key_is_said(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        Key.load(path)
+    with pytest.raises(UserError, match="can't be read"):
+        Key.load(tmp_path / "missing.json")
+
+
+def test_a_key_is_for_its_model(small_layout: AdapterLayout, layout: AdapterLayout) -> None:
+    key = Key.create("a", base="digits-vit", layout=layout_digest(layout))
+    key.check("digits-vit", layout)
+    with pytest.raises(UserError, match="for the base model 'digits-vit'"):
+        key.check("notes-llama", layout)
+    with pytest.raises(UserError, match="other modules"):
+        key.check("digits-vit", small_layout)
+
+
+def test_signatures() -> None:
+    key = signed_key("alice", private_key(SEED), 64, "m", "l")
+    assert key.public_key == PUBLIC
+    assert signed_key("alice", private_key(SEED), 64, "m", "l") == key  # nonces are fixed
+    check_signature(key)
+    check_signature(key, PUBLIC)
+    other = signed_key("alice", private_key(), 64, "m", "l")
+    with pytest.raises(UserError, match="not registered"):
+        check_signature(other, PUBLIC)
+    for change in ({"secret": other.secret}, {"public_key": other.public_key}):
+        with pytest.raises(UserError, match="not valid"):
+            check_signature(key.model_copy(update=change))
+    for field, value in (("owner", "mallory"), ("bits", 8), ("base", "n"), ("layout", "k")):
+        with pytest.raises(UserError, match="not for what its statement says"):
+            check_signature(key.model_copy(update={field: value}))
+    with pytest.raises(UserError, match="not signed"):
+        check_signature(Key.create("alice"))
+    with pytest.raises(UserError, match="32 bytes"):
+        private_key(b"short")
+
+
+def test_a_private_key_file(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_text("nonsense")
+    with pytest.raises(UserError, match="no unencrypted Ed25519"):
+        read_private_key(path)
+    with pytest.raises(UserError, match="can't be read"):
+        read_private_key(tmp_path / "missing.pem")
+
+
+def test_claims_by_hand() -> None:
+    assert claim("a", 64, 64).p_value == pytest.approx(2.0**-64)
+    assert claim("a", 32, 64).p_value == pytest.approx(0.5 + 0.5 * binom.pmf(32, 64, 0.5))
+    assert claim("a", 0, 64).p_value == 1
+    assert claim("a", 20, 20, 0.1).p_value == pytest.approx(1e-20)
+    assert claim("a", 64, 64, claimants=10).p_value == pytest.approx(10 * 2.0**-64)
+    # P(Binom(64, 1/2) >= 51) = 9.3e-7, which Bonferroni over two no longer lets stand.
+    assert claim("a", 51, 64).stands
+    assert not claim("a", 50, 64).stands
+    assert not claim("a", 51, 64, claimants=2).stands
+
+
+@given(st.integers(1, 100), st.integers(0, 100), st.floats(0.01, 0.99), st.integers(1, 50))
+def test_a_claim_never_stands_by_fewer_hits(
+    trials: int, hits: int, chance: float, claimants: int
+) -> None:
+    hits = min(hits, trials)
+    values = [claim("", h, trials, chance, claimants).p_value for h in range(hits + 1)]
+    assert all(0 <= b <= a <= 1 for a, b in pairwise(values))
+
+
+@pytest.mark.parametrize("bad", [(-1, 4), (5, 4), (0, 0)])
+def test_impossible_claims(bad: tuple[int, int]) -> None:
+    with pytest.raises(UserError, match="no claim from"):
+        claim("a", *bad)
+
+
+def test_similarity_and_traces_by_hand() -> None:
+    signs = np.array([[1.0, -1.0], [1.0, 1.0]])
+    found = np.array([[4.0, -1.0], [-9.0, 1.0]])
+    scores = similarity_scores(found, signs, np.array([2.0, 2.0]))
+    assert scores.tolist() == [(1 + 0.5) / 2, (-1 + 0.5) / 2]
+    guilty = Trace((claim("a", 60, 64), claim("b", 30, 64)), np.array([0.9, 0.1]))
+    assert (guilty.suspect, guilty.accused) == (0, 0)
+    nobody = Trace((claim("a", 40, 64), claim("b", 30, 64)), np.array([0.3, 0.1]))
+    assert (nobody.suspect, nobody.accused) == (0, None)
+    assert intersection([frozenset({1, 2, 3}), frozenset({2, 3}), frozenset({3, 4})]) == {3}
+    assert intersection([]) == frozenset()
