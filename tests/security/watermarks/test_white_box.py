@@ -79,10 +79,8 @@ def test_the_hinge_is_the_gradient_of_fedipr_penalty() -> None:
     free = rows.clone().requires_grad_()
     weights = changes(layout, free, torch.zeros(layout.size))
     level = margin * unmarked_deviation(layout, rows, of).double()
-    penalty = sum(
-        (level[k] - of.signs[k] * (weights[k] @ dense(layout, of, k))).clamp(min=0).sum()
-        for k in range(3)
-    )
+    gaps = [level[k] - of.signs[k] * (weights[k] @ dense(layout, of, k)) for k in range(3)]
+    penalty = torch.stack(gaps).clamp(min=0).sum()
     (expected,) = torch.autograd.grad(weight * penalty, [free])
     members = np.array([2, 0])  # the trainer asks for those still training, in its own order
     found = torch.ones(2, layout.size)
