@@ -46,6 +46,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    keep_updates: Annotated[
+        bool, typer.Option("--keep-updates", help="Keep every round's updates, to unlearn later.")
+    ] = False,
 ) -> None:
     """Run a scenario and show who gained what."""
     from fedfm_sim.experiments.run import run as run_scenario
@@ -55,7 +58,7 @@ def run(
     errors = Console(stderr=True)
     try:
         with _progress(errors, "rounds") as bar:
-            result = run_scenario(name, seed, folder, set_ or [], bar)
+            result = run_scenario(name, seed, folder, set_ or [], bar, keep_updates)
     except KeyboardInterrupt:
         errors.print("interrupted before the first round")
         raise typer.Exit(130) from None
@@ -68,6 +71,53 @@ def run(
     if result.summary["status"] != "finished":
         errors.print(f"interrupted after {result.summary['rounds']} rounds; the results are kept")
         raise typer.Exit(130)
+
+
+@app.command()
+def unlearn(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    client: Annotated[int, typer.Option(min=0, help="Number of the participant, from 0.")],
+    method: Annotated[str, typer.Option(help="An executor; see fedfm-sim executors.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the executor, repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """Remove a participant from a run's adapter, beside a federation retrained without it."""
+    from fedfm_sim.experiments.unlearn import unlearn as unlearn_run
+    from fedfm_sim.reporting.tables import print_forgetting
+
+    parameters = dict(_parameter(text) for text in set_ or [])
+    console, errors = Console(), Console(stderr=True)
+    with errors.status("retraining, unlearning, comparing"):
+        made = unlearn_run(run, client, method, parameters)
+    if as_json:
+        rows = json.loads(made.table.to_json(orient="records"))
+        print(json.dumps({"client": client, "method": method, "models": rows}))
+        return
+    print_forgetting(made.table, console)
+    console.print(f"adapter without participant {client}: {made.folder}/adapter", soft_wrap=True)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise UserError(f"--set {text}: expected key=value, such as rounds=3")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+@app.command()
+def executors(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """List the unlearning executors: what each needs."""
+    from fedfm_sim.security.unlearning import EXECUTORS
+
+    kinds = {name: EXECUTORS[name] for name in EXECUTORS}
+    _list("executor", kinds, ("needs", "source"), as_json)
 
 
 @app.command()

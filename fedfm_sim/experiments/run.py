@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.experiments.unlearn import save_history
 from fedfm_sim.learning.adapter_files import save_adapter
 from fedfm_sim.scenarios.loader import load_scenario
 from fedfm_sim.scenarios.lock import to_toml
@@ -26,6 +27,7 @@ def run(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
+    keep_updates: bool = False,
 ) -> RunResult:
     """Run a scenario.
 
@@ -41,6 +43,8 @@ def run(
         ``key=value`` over the scenario's own values.
     progress : callable, optional
         Called with (rounds finished, rounds) before the first and after each.
+    keep_updates : bool
+        Keep what was aggregated in each round under ``out``, as unlearning needs it.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def run(
     if folder is not None:
         _write(folder / "scenario.lock.toml", to_toml(scenario, seed))
     status = "interrupted"
-    model = FederationModel(scenario, seed)
+    model = FederationModel(scenario, seed, keep_updates)
     try:
         for _ in range(scenario.rounds):
             if progress is not None:
@@ -72,6 +76,8 @@ def run(
             model.step()
             if folder is not None:
                 _write_tables(folder, *model.tables())
+            if folder is not None and keep_updates:
+                save_history(folder / "history", model.history, model.round - 1)
         status = "finished"
         if progress is not None:
             progress(model.round, scenario.rounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,35 @@ def evaluate(
     count, size = len(adapters), len(examples)
     losses = np.empty((count, size), dtype=np.float32)
     predictions = np.empty((count, *examples.labels.shape), dtype=np.int64)
+    for rows, logits in _logits(backbone, layout, adapters, examples):
+        block = rows.stop - rows.start
+        each = example_losses(logits, _tile(examples.labels, block))
+        losses[rows] = each.view(block, size).numpy()
+        best = logits.argmax(-1).view(block, *examples.labels.shape)
+        predictions[rows] = best.numpy()
+    return Evaluation(losses, predictions)
+
+
+@torch.inference_mode()
+def log_probabilities(
+    backbone: Backbone, layout: AdapterLayout, adapters: Tensor, examples: Examples
+) -> Tensor:
+    """Return what each of (M, P) adapters says of every answer, (M, N, C).
+
+    Of texts, it is of the word after each token, (M, N, T, V).
+    """
+    parts = [
+        logits.log_softmax(-1).view(rows.stop - rows.start, len(examples), *logits.shape[1:])
+        for rows, logits in _logits(backbone, layout, adapters, examples)
+    ]
+    return torch.cat(parts)
+
+
+def _logits(
+    backbone: Backbone, layout: AdapterLayout, adapters: Tensor, examples: Examples
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the logits of blocks of adapters, one adapter's examples after another's."""
+    count, size = len(adapters), len(examples)
     block = max(1, BLOCK_ROWS // max(size, 1))
     merged = {m: _MergedLinear(backbone.model.get_submodule(m)) for m in layout.modules}
     try:
@@ -78,14 +108,9 @@ def evaluate(
             for module, (a, b) in layout.factors(rows).items():
                 merged[module].merge(a, b, layout.scaling)
             inputs = {k: _tile(v, len(rows)) for k, v in examples.inputs.items()}
-            logits = backbone.model(**inputs).logits
-            each = example_losses(logits, _tile(examples.labels, len(rows)))
-            losses[start : start + block] = each.view(len(rows), size).numpy()
-            best = logits.argmax(-1).view(len(rows), *examples.labels.shape)
-            predictions[start : start + block] = best.numpy()
+            yield slice(start, start + len(rows)), backbone.model(**inputs).logits
     finally:
         _install(backbone, {m: layer.base for m, layer in merged.items()})
-    return Evaluation(losses, predictions)
 
 
 def _install(backbone: Backbone, layers: dict[str, nn.Linear] | dict[str, _MergedLinear]) -> None:

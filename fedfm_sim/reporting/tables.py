@@ -78,3 +78,28 @@ def print_comparison(means: pd.DataFrame, headings: Mapping[str, str], console: 
         keys = index if isinstance(index, tuple) else (index,)
         table.add_row(*map(str, keys), *(f"{value:.3f}" for value in row))
     console.print(table)
+
+
+#: Columns of an unlearning comparison: heading and format.
+FORGETTING = {
+    "accuracy": ("accuracy", "{:.1%}"),
+    "forget_accuracy": ("forgotten", "{:.1%}"),
+    "attack_success": ("attack", "{:.1%}"),
+    "membership": ("member", "{:+.2f}"),
+    "distance": ("distance", "{:.2f}"),
+    "relearn": ("relearn", "{:.2f}"),
+    "speed_up": ("speed-up", "{:.1f}"),
+}
+
+
+def print_forgetting(table: pd.DataFrame, console: Console) -> None:
+    """Print unlearned models beside the original and the retrained one."""
+    shown = Table(title="Measured beside retraining without the data", box=None)
+    shown.add_column("executor", no_wrap=True)
+    columns = {k: v for k, v in FORGETTING.items() if not table[k].isna().all()}
+    for heading, _ in columns.values():
+        shown.add_column(heading, justify="right")
+    for _, row in table.iterrows():
+        cells = (shape.format(row[name]) for name, (_, shape) in columns.items())
+        shown.add_row(str(row["executor"]), *cells)
+    console.print(shown)

@@ -18,6 +18,7 @@ from fedfm_sim.mechanisms.contribution import evaluate, is_sampled
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.detection import detection_auc
+from fedfm_sim.security.unlearning.request import PastRound
 from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.settlement import Settlement, settle
@@ -53,6 +54,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
     ----------
     scenario : Scenario
     seed : int
+    keep_updates : bool
+        Whether to remember what was aggregated in each round, as unlearning from history
+        needs it; takes participants x P x 4 bytes a round.
 
     Attributes
     ----------
@@ -60,9 +64,11 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         Rounds finished. Mesa's own step counter is not used.
     round_rows, participant_rows, deviation_rows : lists of dict
         What the run's tables are made of.
+    history : list of PastRound
+        Empty unless updates are kept.
     """
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, keep_updates: bool = False) -> None:
         super().__init__(rng=seed)
         self.setting = Setting.create(scenario, seed)
         count = self.setting.participants
@@ -70,6 +76,8 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self.book.lock(np.arange(count), np.full(count, scenario.sanctions.deposit))
         self.reputation = Reputation(count)
         self.round = 0
+        self.keep_updates = keep_updates
+        self.history: list[PastRound] = []
         self.round_rows: list[dict[str, Any]] = []
         self.participant_rows: list[dict[str, Any]] = []
         self.deviation_rows: list[dict[str, Any]] = []
@@ -155,6 +163,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self._learn(play, settled)
         if len(play.uploads):
             self.setting.defence.learn(play.uploads, play.aggregate)
+        if self.keep_updates:
+            rows, weights = play.uploads.updates.clone(), play.aggregate.weights
+            self.history.append(PastRound(updates.reference, rows, play.accepted, weights))
         self.setting.federation.advance(play.new_adapter())
         self.round += 1
 

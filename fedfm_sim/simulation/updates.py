@@ -51,7 +51,7 @@ class RoundUpdates:
         for participant, name in wanted:
             key = self._key(participant, name)
             if key not in self._trained and key not in missing:
-                missing[key] = self._shard(participant, name)
+                missing[key] = self.data_of(participant, name)
         return missing
 
     def keep(self, key: Key, adapter: Tensor, loss: float) -> None:
@@ -117,7 +117,7 @@ class RoundUpdates:
 
     def worked(self, participant: int, name: str) -> float:
         """Return the units of work really done (samples x epochs)."""
-        shard = self._shard(participant, name)
+        shard = self.data_of(participant, name)
         return float(len(shard) * self.setting.scenario.training.epochs)
 
     def evidence(self, participant: int, name: str, sent: Tensor) -> float:
@@ -186,7 +186,8 @@ class RoundUpdates:
         shard = self.setting.shard_at(participant, self.number)
         return shard.select(slice(0, int(np.ceil(share * len(shard)))))
 
-    def _shard(self, participant: int, name: str) -> Examples:
+    def data_of(self, participant: int, name: str) -> Examples:
+        """Return what the participant trains on when it takes the action, poison included."""
         attack = self.setting.attacks.get(name)
         if attack is None:
             return self._take(participant, self._action(name).share)

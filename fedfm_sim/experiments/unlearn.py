@@ -1,0 +1,248 @@
+"""Make a finished run forget a participant, and check it against retraining.
+
+Works from the run's own folder: its lock file names the data, its adapter is in peft's
+format, and ``history/`` holds what was aggregated when the run kept it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import from_numpy
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
+from fedfm_sim.learning.examples import Examples
+from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.schema import NestedError, build
+from fedfm_sim.security.attacks import TriggerAttack
+from fedfm_sim.security.unlearning import EXECUTORS, Executor, execute_together
+from fedfm_sim.security.unlearning.request import PastRound, Request, forget_client
+from fedfm_sim.security.unlearning.retraining import Retrain
+from fedfm_sim.security.unlearning.verification import Probes, compare
+from fedfm_sim.simulation.setting import Setting
+from fedfm_sim.simulation.updates import RoundUpdates
+
+LEDGER = "unlearned.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Forgetting:
+    """What unlearning a run gave.
+
+    Attributes
+    ----------
+    client : int
+    method : str
+    table : DataFrame
+        The original, the unlearned and the retrained model: see `verification.compare`.
+    folder : Path
+        Where the adapter without the participant is.
+    """
+
+    client: int
+    method: str
+    table: pd.DataFrame
+    folder: Path
+
+
+def save_history(folder: Path, history: Sequence[PastRound], done: int = 0) -> None:
+    """Write the rounds from number ``done`` on, a safetensors file each."""
+    folder.mkdir(exist_ok=True)
+    for number, past in enumerate(history[done:], done + 1):
+        tensors = {
+            "reference": past.reference.clone(),
+            "updates": past.updates,
+            "members": from_numpy(past.members),
+            "weights": from_numpy(np.asarray(past.weights, dtype=np.float64)),
+        }
+        part = folder / f"round-{number:05d}.part"
+        save_file(tensors, part)
+        part.replace(part.with_suffix(".safetensors"))
+
+
+def load_history(folder: Path) -> tuple[PastRound, ...]:
+    """Read what `save_history` wrote; nothing when there is no such folder.
+
+    Raises
+    ------
+    UserError
+        When a file is damaged.
+    """
+    rounds = []
+    for path in sorted(folder.glob("round-*.safetensors")):
+        try:
+            held = load_file(path)
+            rounds.append(
+                PastRound(
+                    held["reference"],
+                    held["updates"],
+                    held["members"].numpy(),
+                    held["weights"].numpy(),
+                )
+            )
+        except (OSError, SafetensorError, KeyError) as error:
+            raise UserError(f"{path}: not a round of kept updates ({error})") from error
+    return tuple(rounds)
+
+
+def unlearn(
+    run: str | Path, client: int, method: str, parameters: Mapping[str, Any] | None = None
+) -> Forgetting:
+    """Remove a participant from a finished run's adapter, and verify it.
+
+    The outcome lies in ``RUN/without-K``, K being the participants that are gone, with the
+    adapter in peft's format and the comparison with a retrained federation. The run's own
+    adapter stays. A second participant is removed from the outcome of the first.
+
+    Parameters
+    ----------
+    run : str or Path
+        Folder that ``fedfm-sim run --out`` wrote.
+    client : int
+        Number of the participant, from 0.
+    method : str
+        Name of an executor.
+    parameters : mapping, optional
+        Of the executor.
+
+    Raises
+    ------
+    UserError
+        When the folder is no finished run, the participant never took part or has been
+        removed already, or the method needs updates that were not kept.
+    """
+    folder = Path(run)
+    executor = _executor(method, parameters or {})
+    setting, gone = _setting(folder), _gone(folder)
+    if client in gone:
+        raise UserError(f"{folder}: participant {client} has been unlearned already")
+    request = request_of(folder, setting, client, gone)
+    if executor.uses_history and not request.history:
+        raise UserError(
+            f"{folder}: '{method}' needs the updates of past rounds; "
+            "run the scenario again with --keep-updates"
+        )
+    retrained, made = execute_together([(Retrain(), request), (executor, request)])
+    table = compare(request, {method: made}, retrained, probes_of(setting, client))
+    target = _write(folder, setting, [*gone, client], method, made.adapter, table)
+    return Forgetting(client, method, table, target)
+
+
+def request_of(folder: Path, setting: Setting, client: int, gone: Sequence[int] = ()) -> Request:
+    """Return the request that a saved run and a participant make.
+
+    Raises
+    ------
+    UserError
+        When the participant never took part, or the adapter or history is damaged.
+    """
+    layout = setting.federation.layout
+    last = folder / f"without-{'-'.join(map(str, gone))}" if gone else folder
+    shards = trained_on(setting, pd.read_parquet(folder / "participants.parquet"))
+    for other in gone:
+        shards, _ = forget_client(shards, other)
+    try:
+        retain, forget = forget_client(shards, client)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
+    return Request(
+        setting.federation,
+        load_adapter(last / "adapter", layout),
+        retain,
+        forget,
+        setting.validation,
+        setting.streams,
+        setting.scenario.rounds,
+        load_history(folder / "history"),
+        client,
+    )
+
+
+def trained_on(setting: Setting, participants: pd.DataFrame) -> tuple[Examples, ...]:
+    """Return what each participant's last action trained on; nothing for one who never sent."""
+    updates = RoundUpdates(setting, 0)
+    taking_part = participants[participants["weight"] > 0]
+    actions = taking_part.groupby("participant")["action"].last()
+    return tuple(
+        updates.data_of(k, actions[k]) if k in actions else setting.shards[k].select(slice(0, 0))
+        for k in range(setting.participants)
+    )
+
+
+def probes_of(setting: Setting, client: int) -> Probes:
+    """Return what models are asked after a participant of this setting has gone."""
+    attacks = [a for a in setting.attacks.values() if isinstance(a, TriggerAttack)]
+    return Probes(
+        setting.test,
+        tuple(setting.held_out),
+        setting.shards[client],
+        setting.held_out[client],
+        setting.reference_trigger.triggered_test(setting.test) if attacks else None,
+    )
+
+
+def _executor(method: str, parameters: Mapping[str, Any]) -> Executor:
+    try:
+        return build(EXECUTORS, {"name": method, **parameters})
+    except NestedError as error:
+        raise UserError(
+            f"--method {method}: {'.'.join(map(str, error.location))}: {error}"
+        ) from error
+
+
+def _setting(folder: Path) -> Setting:
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        seed = int(summary["seed"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: no folder of a run (no summary.json with a seed)") from error
+    lock = folder / "scenario.lock.toml"
+    if not lock.is_file():
+        raise UserError(f"{folder}: no folder of a run (no {lock.name})")
+    return Setting.create(load_scenario(lock), seed)
+
+
+def _gone(folder: Path) -> list[int]:
+    path = folder / LEDGER
+    if not path.exists():
+        return []
+    try:
+        return [int(entry["client"]) for entry in json.loads(path.read_text())]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a list of unlearned participants") from error
+
+
+def _write(
+    folder: Path,
+    setting: Setting,
+    gone: Sequence[int],
+    method: str,
+    adapter: Any,
+    table: pd.DataFrame,
+) -> Path:
+    """Write everything under another name first, so that a crash leaves the run as it was."""
+    target = folder / f"without-{'-'.join(map(str, gone))}"
+    part = folder / f"{target.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    layout, base = setting.federation.layout, setting.federation.backbone.name
+    save_adapter(part / "adapter", adapter, layout, base)
+    table.to_parquet(part / "verification.parquet", index=False)
+    shutil.rmtree(target, ignore_errors=True)  # of a crash before the ledger was written
+    part.replace(target)
+    ledger = folder / LEDGER
+    entries = json.loads(ledger.read_text()) if ledger.exists() else []
+    entries.append({"client": gone[-1], "method": method})
+    temporary = ledger.with_suffix(".part")
+    temporary.write_text(json.dumps(entries, indent=2) + "\n")
+    temporary.replace(ledger)
+    return target

@@ -1,0 +1,250 @@
+"""Executors on a real federation with one backdoored member, always beside retraining."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.random import Streams
+from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
+from fedfm_sim.learning.aggregation import normalised, weighted_mean
+from fedfm_sim.learning.backbone import load_backbone
+from fedfm_sim.learning.datasets.digits import load_digits_split
+from fedfm_sim.learning.domains import domain
+from fedfm_sim.learning.examples import Examples
+from fedfm_sim.learning.federation import Federation
+from fedfm_sim.learning.low_rank import changes
+from fedfm_sim.learning.trainer import TrainingSettings
+from fedfm_sim.security.attacks.backdoor import Backdoor
+from fedfm_sim.security.unlearning import EXECUTORS, execute_together
+from fedfm_sim.security.unlearning.ascent import (
+    GradientAscent,
+    ProjectedAscent,
+    loss_over_chance,
+)
+from fedfm_sim.security.unlearning.editing import AdapterNegation, Distillation, subtracted
+from fedfm_sim.security.unlearning.request import PastRound, Request, forget_class, forget_client
+from fedfm_sim.security.unlearning.retraining import FedEraser, Fused, Retrain, calibrated
+from fedfm_sim.security.unlearning.verification import Probes, compare, discrepancy
+
+MEMBERS, ROUNDS, BAD = 5, 5, 4
+NAMES = tuple(name for name in EXECUTORS if name != "retrain")
+
+
+def turned(examples: Examples) -> Examples:
+    pixels = domain("rotated")(examples.inputs["pixel_values"], np.random.default_rng(0))
+    return Examples({"pixel_values": pixels}, examples.labels)
+
+
+@cache
+def finished() -> tuple[Request, Probes]:
+    """Return a federation of five, the last with a backdoor, after five rounds."""
+    data, streams = load_digits_split(), Streams(0, "unlearning")
+    federation = Federation.create(
+        load_backbone("digits-vit"), LoraSettings(rank=4), TrainingSettings(), 0
+    )
+    private, test = turned(data.private), turned(data.test)
+    shards = [private.select(slice(100 * k, 100 * (k + 1))) for k in range(MEMBERS)]
+    clean, attack = shards[BAD], Backdoor()
+    shards[BAD] = attack.poison(clean, 10, np.random.default_rng(0))
+    weights = normalised(np.array([len(shard) for shard in shards], dtype=np.float64))
+    adapter, history = federation.initial, []
+    for number in range(ROUNDS):
+        generators = [streams.generator("train", number, k) for k in range(MEMBERS)]
+        rows = federation.train(shards, generators, adapter.repeat(MEMBERS, 1)).adapters
+        rows[BAD] = adapter + 2 * (rows[BAD] - adapter)
+        history.append(PastRound(adapter, rows, np.arange(MEMBERS), weights))
+        adapter = weighted_mean(rows, adapter, weights)
+    retain, forget = forget_client(shards, BAD)
+    request = Request(
+        federation, adapter, retain, forget, turned(data.validation), streams, ROUNDS,
+        tuple(history), BAD,
+    )  # fmt: skip
+    probes = Probes(test, (test,) * MEMBERS, clean, test, attack.triggered_test(test))
+    return request, probes
+
+
+def by_executor(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return the rows of a comparison by name."""
+    rows = frame.to_dict(orient="records")
+    return {
+        str(row["executor"]): {str(k): float(v) for k, v in row.items() if k != "executor"}
+        for row in rows
+    }
+
+
+@cache
+def table() -> dict[str, dict[str, float]]:
+    request, probes = finished()
+    jobs = [(EXECUTORS[name](), request) for name in ("retrain", *NAMES)]
+    retrained, *made = execute_together(jobs)
+    frame = compare(request, dict(zip(NAMES, made, strict=True)), retrained, probes)
+    return by_executor(frame)
+
+
+def test_the_federation_was_backdoored_and_retraining_is_not() -> None:
+    own = table()
+    assert own["original"]["attack_success"] > 0.6
+    assert own["retrain"]["attack_success"] < 0.25
+    assert own["original"]["membership"] > own["retrain"]["membership"] + 0.05
+
+
+def test_retraining_is_exact() -> None:
+    """It is the federation that never had the participant, bit for bit."""
+    request, _ = finished()
+    made = Retrain().run(request)
+    adapter, staying = request.federation.initial, [k for k in range(MEMBERS) if k != BAD]
+    weights = normalised(np.array([100.0] * len(staying)))
+    for number in range(ROUNDS):
+        rows = request.federation.train(
+            [request.retain[k] for k in staying],
+            [request.streams.generator("unlearn", number + 1, k) for k in staying],
+            adapter.repeat(len(staying), 1),
+        ).adapters
+        adapter = weighted_mean(rows, adapter, weights)
+    torch.testing.assert_close(made.adapter, adapter, rtol=1e-4, atol=1e-5)
+    assert made.examples == ROUNDS * 2 * 100 * len(staying)
+    assert made.messages == ROUNDS * 2 * len(staying)
+    row = table()["retrain"]
+    assert (row["distance"], row["divergence"], row["discrepancy"]) == pytest.approx((0, 0, 0))
+    assert (row["cosine"], row["relearn"], row["speed_up"]) == pytest.approx((1, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["distillation", "federaser"])
+def test_these_come_near_retraining(name: str) -> None:
+    own, exact = table()[name], table()["retrain"]
+    assert abs(own["attack_success"] - exact["attack_success"]) < 0.1
+    assert own["accuracy"] > exact["accuracy"] - 0.08
+    assert own["distance"] < table()["original"]["distance"]
+    assert own["membership"] < (exact["membership"] + table()["original"]["membership"]) / 2
+
+
+@pytest.mark.parametrize("name", ["fine-tune", "fused"])
+def test_training_on_alone_leaves_traces(name: str) -> None:
+    own, exact = table()[name], table()["retrain"]
+    assert own["attack_success"] > exact["attack_success"] + 0.15
+    assert own["relearn"] < 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_executor_makes_it_worse_and_all_count_what_they_cost(name: str) -> None:
+    own, original = table()[name], table()["original"]
+    assert own["attack_success"] <= original["attack_success"] + 0.01
+    assert own["relearn"] >= original["relearn"]
+    assert own["examples"] > 0
+    assert own["speed_up"] == pytest.approx(table()["retrain"]["examples"] / own["examples"])
+    assert own["worst_client"] <= own["accuracy"] + 1e-9  # all probe the same test here
+
+
+@pytest.mark.parametrize("name", ["gradient-ascent", "distillation", "fused", "scrubbing"])
+def test_alone_or_in_a_batch_is_the_same(name: str) -> None:
+    request, _ = finished()
+    alone = EXECUTORS[name]().run(request)
+    jobs = [(EXECUTORS[n](), request) for n in ("multi-task", name, "retrain")]
+    together = execute_together(jobs)[1]
+    torch.testing.assert_close(alone.adapter, together.adapter, rtol=1e-3, atol=1e-4)
+    assert (alone.examples, alone.messages) == (together.examples, together.messages)
+
+
+def test_the_climb_ends_at_its_goal() -> None:
+    request, _ = finished()
+    climbed = GradientAscent(rounds=0, goal=1.0).run(request)
+    assert 1.0 <= loss_over_chance(request, climbed.adapter) < 3
+    assert loss_over_chance(request, request.adapter) < 0.5
+    still = GradientAscent(rounds=0, goal=1e-9).run(request)
+    assert torch.equal(still.adapter, request.adapter)
+    assert still.examples == 0
+
+
+def test_projection_keeps_the_climb_in_the_ball() -> None:
+    request, _ = finished()
+    near = ProjectedAscent(radius=0.01, rounds=0, batches=5)
+    centre, other = near.centre(request)
+    last = request.history[-1]
+    part = float(last.weights[BAD])
+    torch.testing.assert_close((1 - part) * centre + part * other, request.adapter)
+    made = near.run(request)
+    reach = 0.01 * float((other - centre).norm())
+    assert float((made.adapter - centre).norm()) <= reach * 1.001
+
+
+def test_a_fused_adapter_can_be_removed_again() -> None:
+    request, _ = finished()
+    fused = Fused(modules=0.5, density=0.3)
+    made, mask = fused.run(request), fused.mask(request)
+    moved = made.adapter != request.adapter
+    assert bool(moved.any())
+    assert not bool((moved & (mask == 0)).any())
+    assert 0.05 < float(mask.mean()) < 0.3
+    assert torch.equal(torch.where(moved, request.adapter, made.adapter), request.adapter)
+
+
+def test_calibration_by_hand(small_layout: AdapterLayout) -> None:
+    old, new = torch.zeros(1, small_layout.size), torch.zeros(1, small_layout.size)
+    first = next(iter(small_layout.shapes))
+    small_layout.views(old)[first][0, 0, 0] = 3.0
+    small_layout.views(new)[first][0, 0, 1] = 0.5
+    step = calibrated(small_layout, old[0], new[0])
+    assert float(small_layout.views(step[None])[first][0, 0, 1]) == 3.0
+    assert int((step != 0).sum()) == 1
+
+
+def test_what_is_subtracted_is_the_part_of_the_rounds() -> None:
+    """Where all participants are subtracted, all of the first-order change is."""
+    request, _ = finished()
+    layout = request.federation.layout
+    parts: list[Tensor] = []
+    for k in range(MEMBERS):
+        own = Request(**{**vars(request), "client": k})
+        part = subtracted(own)
+        assert part is not None
+        parts.append(part)
+    weights = torch.from_numpy(request.history[0].weights)
+    each = [(weights[:, None] * changes(layout, p.updates, p.reference)).sum(0)
+            for p in request.history]  # fmt: skip
+    torch.testing.assert_close(torch.stack(parts).sum(0), torch.stack(each).sum(0))
+    emptied = Distillation().emptied(request)
+    past = sum(float(p.weights[BAD]) * (p.updates[BAD] - p.reference) for p in request.history)
+    torch.testing.assert_close(emptied, request.adapter - past, rtol=1e-4, atol=1e-5)
+
+
+def test_a_class_can_go_from_everybody() -> None:
+    request, probes = finished()
+    retain, forget = forget_class([turned(load_digits_split().private)] * 2, 7)
+    own = Request(
+        request.federation, request.adapter, retain, forget, request.server, request.streams, 2
+    )
+    retrained, made = execute_together([(Retrain(), own), (EXECUTORS["multi-task"](), own)])
+    seven = probes.test.select((probes.test.labels == 7).numpy())
+    unseen = Probes(probes.test, (probes.test,) * 2, own.forgotten, seven)
+    models = compare(own, {"multi-task": made}, retrained, unseen)
+    frame = by_executor(models)
+    assert frame["original"]["forget_accuracy"] > 0.5
+    assert frame["multi-task"]["forget_accuracy"] < 0.2
+    assert frame["retrain"]["forget_accuracy"] < 0.3
+    assert models["attack_success"].isna().all()
+    assert AdapterNegation().run(own).examples > 0  # learnt from the data, as nobody leaves
+
+
+def test_bad_requests() -> None:
+    request, _ = finished()
+    empty = tuple(shard.select(slice(0, 0)) for shard in request.retain)
+    with pytest.raises(UserError, match="nothing to forget"):
+        Request(**{**vars(request), "forget": empty})
+    with pytest.raises(UserError, match="nothing would be left"):
+        Request(**{**vars(request), "retain": empty})
+    with pytest.raises(UserError, match="none were kept"):
+        FedEraser().run(Request(**{**vars(request), "history": ()}))
+
+
+def test_discrepancy_is_zero_for_the_same_and_grows() -> None:
+    rng = np.random.default_rng(0)
+    one = torch.from_numpy(rng.random((40, 3)))
+    assert discrepancy(one, one) == pytest.approx(0, abs=1e-7)
+    assert 0 < discrepancy(one + 0.1, one) < discrepancy(one + 1, one)
