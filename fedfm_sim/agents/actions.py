@@ -26,6 +26,8 @@ ACTIONS: dict[str, Action] = {
     "inner-product": Action(attack="inner-product", effort=0.2),
     "little-is-enough": Action(attack="little-is-enough", effort=0.2),
     "neurotoxin": Action(attack="neurotoxin", effort=0.2),
+    "steal": Action(sell=True, effort=0.1),
+    "steal-and-wash": Action(sell=True, wash="fine-tune", effort=0.3),
     "sybil": Action(attack="sybil"),
     "min-max": Action(attack="min-max", effort=0.2),
     "min-sum": Action(attack="min-sum", effort=0.2),

@@ -15,6 +15,9 @@ from fedfm_sim.mechanisms.protocol import Announcement
 
 Array = npt.NDArray[np.float64]
 
+#: What a thief who has sold nothing yet thinks the model is ahead of the base model.
+HOPED_ADVANCE = 0.3
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -30,12 +33,18 @@ class Terms:
         Money that a convicted participant pays besides losing its payment.
     bounty : float
         Money for a true report.
+    watch_rate : float
+        Probability that a sold copy is found.
+    theft_fine : float
+        Money that a traced seller pays.
     """
 
     announcement: Announcement
     audit_rate: float
     fine: float
     bounty: float
+    watch_rate: float = 0.0
+    theft_fine: float = 0.0
 
 
 @dataclass
@@ -51,11 +60,15 @@ class Beliefs:
         Money per declared unit, where no tariff is posted: last round's mean.
     proceeds, leakage : dict of str to float
         Last measured money from outside, and membership advantage, by action.
+    traced : dict of str to float
+        Share of the copies sold by an action that its seller could trace to itself; the
+        untried is thought to be traced.
     """
 
     unit_pay: float
     proceeds: dict[str, float] = field(default_factory=dict)
     leakage: dict[str, float] = field(default_factory=dict)
+    traced: dict[str, float] = field(default_factory=dict)
 
     def leakage_of(self, name: str) -> float:
         """Return the expected advantage: the action's own, or the mean of those tried."""
@@ -121,9 +134,11 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         else:
             payment = float(tariff(np.array(work.declared)))
         caught = terms.audit_rate if action.attack is not None else 0.0
+        traced = terms.watch_rate * self.beliefs.traced.get(name, 1.0) if action.sell else 0.0
         return float(
             payment * (1 - caught)
             - caught * terms.fine
+            - traced * terms.theft_fine
             + self.beliefs.proceeds.get(name, self._hoped(action))
             - work.cost
             - action.effort
@@ -135,13 +150,22 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         """Return what an action never tried would earn outside at full success, money."""
         prices = self.model.setting.scenario.prices
         hoped = prices.snooping * self.beliefs.leakage_of("") if action.snoop else 0.0
+        if action.sell:
+            hoped += prices.model * HOPED_ADVANCE
         goal = self.model.goal_of(action)
         return float(
             hoped + {"backdoor": prices.backdoor, "damage": prices.damage / 10}.get(goal, 0)
         )
 
-    def learn(self, utility: float, payment: float, proceeds: float, leakage: float) -> None:
-        """Take note of what the round brought, money; and of the measured leakage."""
+    def learn(
+        self,
+        utility: float,
+        payment: float,
+        proceeds: float,
+        leakage: float,
+        traced: float | None = None,
+    ) -> None:
+        """Take note of what the round brought, money; of the measured leakage; of a trace."""
         chosen = self.names.index(self.action)
         self.policy.learn(chosen, self._probabilities, utility)
         action = self.actions[self.action]
@@ -149,6 +173,9 @@ class Participant(mesa.Agent):  # type: ignore[misc]
             return
         self.beliefs.proceeds[self.action] = proceeds
         self.beliefs.leakage[self.action] = leakage
+        if traced is not None:
+            past = self.beliefs.traced.get(self.action, traced)
+            self.beliefs.traced[self.action] = (past + traced) / 2
         declared = self.model.price_work(self.index, self.action).declared
         if payment > 0 and declared > 0:
             self.beliefs.unit_pay = payment / declared / max(action.markup, 1e-9)

@@ -23,4 +23,6 @@ class Server(mesa.Agent):  # type: ignore[misc]
             audit_rate=self.sanctions.audit_rate,
             fine=self.sanctions.fine,
             bounty=self.sanctions.bounty,
+            watch_rate=self.sanctions.watch_rate,
+            theft_fine=self.sanctions.theft_fine,
         )

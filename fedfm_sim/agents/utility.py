@@ -36,6 +36,9 @@ class Prices(BaseModel):
     storage: float = Field(default=1.0, ge=0, description="gamma' of Eq. 16, per GB kept")
     backdoor: float = Field(default=10.0, ge=0, description="money for an attack success of 1")
     damage: float = Field(default=50.0, ge=0, description="money for each 1.0 of accuracy lost")
+    model: float = Field(
+        default=10.0, ge=0, description="money for a sold copy, for each 1.0 over the base model"
+    )
     snooping: float = Field(default=4.0, ge=0, description="money for a mean leakage of 1")
 
 

@@ -13,7 +13,7 @@ class Action(BaseModel):
     A participant declares that it trains honestly on ``share`` of its data. With
     an ``attack``, what it does is another thing, and a replay audit can tell.
     ``noise`` and ``snoop`` are within the protocol: noise is declared, and
-    looking at what others publish leaves no trace in the update.
+    looking at what others publish leaves no trace in the update, nor does selling the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -24,6 +24,8 @@ class Action(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict, description="of the attack")
     snoop: bool = Field(default=False, description="membership inference on the others' updates")
     report: bool = Field(default=False, description="accuse the most suspect other participant")
+    sell: bool = Field(default=False, description="sell the copy of the model one was sent")
+    wash: str | None = Field(default=None, description="removal tried on the mark of a sold copy")
     markup: float = Field(default=1.0, ge=0, description="ask over own full cost")
     effort: float = Field(default=0.0, ge=0, description="money that attacking or snooping costs")
 

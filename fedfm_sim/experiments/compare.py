@@ -29,6 +29,9 @@ MEASURES = {
     "attack_success": "attack success",
     "leakage": "leakage",
     "megabytes": "megabytes",
+    "marks_detection": "bits read",
+    "marks_standing": "claims stand",
+    "theft_sales": "copies sold",
     "payments": "paid",
     "selected": "train",
     "utility_honest": "U honest",
@@ -153,7 +156,12 @@ def compare(
 
 def _measures(summary: Mapping[str, Any]) -> dict[str, float]:
     by_kind = {f"utility_{kind}": value for kind, value in summary["utility_by_kind"].items()}
-    found = {**summary, **by_kind}
+    nested = {
+        f"{part}_{key}": value
+        for part in ("marks", "theft")
+        for key, value in (summary.get(part) or {}).items()
+    }
+    found = {**summary, **by_kind, **nested}
     return {name: float("nan") if found.get(name) is None else found[name] for name in MEASURES}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.experiments.departure import depart
 from fedfm_sim.experiments.unlearn import save_history
 from fedfm_sim.learning.adapter_files import save_adapter
 from fedfm_sim.scenarios.loader import load_scenario
@@ -68,7 +69,8 @@ def run(
     if folder is not None:
         _write(folder / "scenario.lock.toml", to_toml(scenario, seed))
     status = "interrupted"
-    model = FederationModel(scenario, seed, keep_updates)
+    keep = keep_updates or scenario.departure is not None
+    model = FederationModel(scenario, seed, keep)
     try:
         for _ in range(scenario.rounds):
             if progress is not None:
@@ -85,7 +87,8 @@ def run(
         # A round in flight may have booked money before it was recorded: the
         # tables hold whole rounds only, and the result says "interrupted".
         pass
-    result = collect(model, seed, status, time.perf_counter() - started)
+    departure = depart(model) if scenario.departure and status == "finished" else None
+    result = collect(model, seed, status, time.perf_counter() - started, departure)
     if folder is not None:
         _write_result(folder, result, model)
     return result
@@ -108,6 +111,9 @@ def _write_result(folder: Path, result: RunResult, model: FederationModel) -> No
     layout = model.setting.federation.layout
     save_adapter(folder / "adapter", result.adapter, layout, model.setting.federation.backbone.name)
     _write(folder / "summary.json", json.dumps(result.summary, indent=2, allow_nan=False) + "\n")
+    if result.departure is not None:
+        _write_parquet(folder / "departure.parquet", result.departure.table)
+        _write_parquet(folder / "shares.parquet", result.departure.shares)
     result.report(folder / "report.html")
 
 

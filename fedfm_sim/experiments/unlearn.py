@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from fedfm_sim.security.unlearning import EXECUTORS, Executor, execute_together
 from fedfm_sim.security.unlearning.request import PastRound, Request, forget_client
 from fedfm_sim.security.unlearning.retraining import Retrain
 from fedfm_sim.security.unlearning.verification import Probes, compare
+from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
 
@@ -126,19 +127,42 @@ def unlearn(
     setting, gone = _setting(folder), _gone(folder)
     if client in gone:
         raise UserError(f"{folder}: participant {client} has been unlearned already")
-    request = request_of(folder, setting, client, gone)
+    played = pd.read_parquet(folder / "participants.parquet")
+    request = request_of(folder, setting, client, played, gone)
     if executor.uses_history and not request.history:
         raise UserError(
             f"{folder}: '{method}' needs the updates of past rounds; "
             "run the scenario again with --keep-updates"
         )
     retrained, made = execute_together([(Retrain(), request), (executor, request)])
-    table = compare(request, {method: made}, retrained, probes_of(setting, client))
+    table = compare(
+        request, {method: made}, retrained, probes_of(setting, client, played["action"])
+    )
     target = _write(folder, setting, [*gone, client], method, made.adapter, table)
     return Forgetting(client, method, table, target)
 
 
-def request_of(folder: Path, setting: Setting, client: int, gone: Sequence[int] = ()) -> Request:
+def request_of_model(model: FederationModel, client: int) -> Request:
+    """Return the request that a model after its last round and a participant make."""
+    setting = model.setting
+    _, participants, _ = model.tables()
+    retain, forget = forget_client(trained_on(setting, participants), client)
+    return Request(
+        setting.federation,
+        model.adapter,
+        retain,
+        forget,
+        setting.validation,
+        setting.streams,
+        setting.scenario.rounds,
+        tuple(model.history),
+        client,
+    )
+
+
+def request_of(
+    folder: Path, setting: Setting, client: int, played: pd.DataFrame, gone: Sequence[int] = ()
+) -> Request:
     """Return the request that a saved run and a participant make.
 
     Raises
@@ -148,7 +172,7 @@ def request_of(folder: Path, setting: Setting, client: int, gone: Sequence[int] 
     """
     layout = setting.federation.layout
     last = folder / f"without-{'-'.join(map(str, gone))}" if gone else folder
-    shards = trained_on(setting, pd.read_parquet(folder / "participants.parquet"))
+    shards = trained_on(setting, played)
     for other in gone:
         shards, _ = forget_client(shards, other)
     try:
@@ -179,9 +203,12 @@ def trained_on(setting: Setting, participants: pd.DataFrame) -> tuple[Examples, 
     )
 
 
-def probes_of(setting: Setting, client: int) -> Probes:
-    """Return what models are asked after a participant of this setting has gone."""
-    attacks = [a for a in setting.attacks.values() if isinstance(a, TriggerAttack)]
+def probes_of(setting: Setting, client: int, played: Iterable[str]) -> Probes:
+    """Return what models are asked after a participant has gone.
+
+    The trigger is asked for only where an action that was ``played`` planted one.
+    """
+    attacks = [a for n in set(played) if isinstance(a := setting.attacks.get(n), TriggerAttack)]
     return Probes(
         setting.test,
         tuple(setting.held_out),

@@ -47,6 +47,10 @@ class Sanctions(BaseModel):
         Money that a false report costs its author.
     audit_cost : float
         Money that one audit costs the server.
+    watch_rate : float
+        Probability that a sold copy of the model is found, in [0, 1].
+    theft_fine : float
+        Money that is owed by whom a found copy is traced to.
 
     Raises
     ------
@@ -65,6 +69,8 @@ class Sanctions(BaseModel):
     bounty: float = Field(default=0.0, ge=0)
     false_report_fee: float = Field(default=0.0, ge=0)
     audit_cost: float = Field(default=0.0, ge=0)
+    watch_rate: float = Field(default=0.0, ge=0, le=1)
+    theft_fine: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _bounty_is_paid_by_the_fine(self) -> Self:

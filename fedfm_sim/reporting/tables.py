@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fedfm_sim.simulation.departure import Departure
     from fedfm_sim.simulation.result import RunResult
 
 
@@ -25,6 +26,10 @@ def print_result(result: RunResult, console: Console) -> None:
         f"attack success {summary['attack_success']:.1%}, "
         f"money error {summary['money_error']:.1e}"
     )
+    if result.departure is not None:
+        print_departure(result.departure, console)
+    for line in ownership_lines(summary):
+        console.print(line)
     best = summary["epsilon_star_deviation"]
     if best is not None:
         bounds = ""
@@ -37,6 +42,44 @@ def print_result(result: RunResult, console: Console) -> None:
             f"epsilon* = {summary['epsilon_star']:.3f} money: the best deviation is participant "
             f"{best['participant']} playing '{best['action']}'{bounds}"
         )
+
+
+def print_departure(departure: Departure, console: Console) -> None:
+    """Print executors beside retraining, and shares before and after."""
+    print_forgetting(departure.table, console)
+    shares = Table("participant", "share before", "after", title="Settled again, money", box=None)
+    for _, row in departure.shares.iterrows():
+        shares.add_row(f"{row['participant']:.0f}", f"{row['before']:.2f}", f"{row['after']:.2f}")
+    console.print(shares)
+    chosen = departure.summary
+    console.print(
+        f"forgotten by {chosen['executor']} for {chosen['money']:.2f} money (retraining costs "
+        f"{chosen['retraining_money']:.2f}); threatening to leave is worth "
+        f"{chosen['threat']:.2f} on top of a share of {chosen['share']:.2f}"
+    )
+
+
+def ownership_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of marks and thefts, a line each."""
+    lines = []
+    if (marks := summary["marks"]) is not None:
+        lines.append(
+            f"marks: {marks['standing']:.0%} of {marks['claims']} claims stand, "
+            f"{marks['detection']:.1%} of bits or triggers read, largest p {marks['p_value']:.1e}"
+        )
+    if (theft := summary["theft"]) is not None:
+        lines.append(
+            f"theft: {theft['sales']} copies sold for {theft['gain']:.2f} money each, "
+            f"{theft['traced']:.0%} traced; at a fine of {theft['fine']:g} selling stops to pay "
+            f"from a watch rate of {_rate(theft['threshold'])} on (closed form), "
+            f"{_rate(theft['simulated'])} by played lotteries "
+            f"(95 % interval {_rate(theft['low'])} to {_rate(theft['high'])})"
+        )
+    return lines
+
+
+def _rate(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _by_kind(result: RunResult) -> Table:
@@ -89,6 +132,8 @@ FORGETTING = {
     "distance": ("distance", "{:.2f}"),
     "relearn": ("relearn", "{:.2f}"),
     "speed_up": ("speed-up", "{:.1f}"),
+    "miss": ("miss", "{:.3f}"),
+    "money": ("money", "{:.2f}"),
 }
 
 
@@ -96,7 +141,7 @@ def print_forgetting(table: pd.DataFrame, console: Console) -> None:
     """Print unlearned models beside the original and the retrained one."""
     shown = Table(title="Measured beside retraining without the data", box=None)
     shown.add_column("executor", no_wrap=True)
-    columns = {k: v for k, v in FORGETTING.items() if not table[k].isna().all()}
+    columns = {k: v for k, v in FORGETTING.items() if k in table and not table[k].isna().all()}
     for heading, _ in columns.values():
         shown.add_column(heading, justify="right")
     for _, row in table.iterrows():

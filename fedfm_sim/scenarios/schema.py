@@ -33,6 +33,9 @@ from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.security.attacks import ATTACKS, Attack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.privacy import LEAKAGE, PROTECTIONS, LeakageMeasure, Protection
+from fedfm_sim.security.unlearning import EXECUTORS
+from fedfm_sim.security.watermarks import WATERMARKS, Watermark
+from fedfm_sim.security.watermarks.removal import REMOVALS, Removal
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -108,6 +111,30 @@ class DeviationSettings(_Section):
     rounds: int = Field(default=3, ge=0)
 
 
+class Departure(_Section):
+    """After the last round a participant leaves, and wants its data forgotten.
+
+    The server tries the executors and takes the cheapest that is as good as retraining.
+    """
+
+    participant: int = Field(default=0, ge=0)
+    executors: tuple[str, ...] = ("fine-tune", "federaser", "adapter-negation", "distillation")
+    tolerance: float = Field(
+        default=0.05, ge=0, description="points by which any measure may miss the retrained one's"
+    )
+    value: float = Field(default=50.0, ge=0, description="money for each 1.0 of accuracy")
+    pot: float = Field(default=20.0, ge=0, description="money that the model has earned to share")
+
+    def check(self, participants: int) -> None:
+        """Refuse participants and executors that there are not."""
+        if self.participant >= participants:
+            raise NestedError(
+                ("participant",), f"{self.participant}; expected less than {participants}"
+            )
+        for name in self.executors:
+            EXECUTORS.check(name)
+
+
 class NestedError(ValueError):
     """A key of a plug-in's own parameters that is wrong; the loader names it in full."""
 
@@ -163,11 +190,16 @@ class Scenario(_Section):
     defence: dict[str, Any] = {"name": "fedavg"}
     protection: dict[str, Any] = {"name": "none"}
     leakage: dict[str, Any] = {"name": "loss-threshold"}
+    watermark: dict[str, Any] = {"name": "none"}
+    removals: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="parameters of a removal wherever an action names it"
+    )
+    departure: Departure | None = None
     policies: dict[Kind, dict[str, Any]] = Field(default_factory=dict)
     actions: dict[str, Action] = Field(default_factory=dict)
     action_sets: dict[Kind, tuple[str, ...]] = Field(default_factory=dict)
 
-    @field_validator("mechanism", "defence", "protection", "leakage", mode="before")
+    @field_validator("mechanism", "defence", "protection", "leakage", "watermark", mode="before")
     @classmethod
     def _by_name(cls, section: Any) -> Any:
         return {"name": section} if isinstance(section, str) else section
@@ -185,12 +217,22 @@ class Scenario(_Section):
             self.build_protection()
         with _within("leakage"):
             self.build_leakage()
+        with _within("watermark"):
+            self.build_watermark()
+        for name, parameters in self.removals.items():
+            with _within("removals", name):
+                build(REMOVALS, {"name": name, **parameters})
+        if self.departure is not None:
+            with _within("departure"):
+                self.departure.check(self.participants.count)
         with _within("data", "name"):
             DATASETS.check(self.data.name)
         for name, action in self.action_table.items():
             if action.attack is not None:
                 with _within("actions", name, "parameters"):
                     build(ATTACKS, {"name": action.attack, **action.parameters})
+            with _within("actions", name, "wash"):
+                self.build_removal(action)
         return self
 
     @model_validator(mode="after")
@@ -242,6 +284,15 @@ class Scenario(_Section):
     def build_leakage(self) -> LeakageMeasure:
         """Return the measure of P_k."""
         return build(LEAKAGE, self.leakage)
+
+    def build_watermark(self) -> Watermark:
+        """Return the watermarking scheme, which has yet to enter a federation."""
+        return build(WATERMARKS, self.watermark)
+
+    def build_removal(self, action: Action) -> Removal:
+        """Return what an action does to the mark of a copy before it is sold."""
+        name = action.wash or "none"
+        return build(REMOVALS, {"name": name, **self.removals.get(name, {})})
 
     def build_attack(self, action: Action) -> Attack | None:
         """Return the attack that an action carries out."""

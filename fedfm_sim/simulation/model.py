@@ -9,6 +9,7 @@ import mesa
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from torch import Tensor
 
 from fedfm_sim.agents.participant import Beliefs, Participant, Terms
 from fedfm_sim.agents.server import Server
@@ -39,8 +40,9 @@ class Work:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A round's measures: test accuracy, attack success, norms of dW, contributions."""
+    """A round's outcome: the next adapter, accuracy, attack success, norms, contributions."""
 
+    adapter: Tensor
     accuracy: float
     attack_success: float
     norms: npt.NDArray[np.float64]
@@ -158,7 +160,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         measured = self._measure(play)
         # What takes long is done: an interruption from here on would leave
         # money moved in a round that no table holds.
-        settled = settle(play, self.book, self.generator("audit", 0))
+        settled = settle(play, self.book, self.generator("audit", 0), self.generator("watch", 0))
         self._record(play, settled, measured)
         self._learn(play, settled)
         if len(play.uploads):
@@ -166,7 +168,8 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         if self.keep_updates:
             rows, weights = play.uploads.updates.clone(), play.aggregate.weights
             self.history.append(PastRound(updates.reference, rows, play.accepted, weights))
-        self.setting.federation.advance(play.new_adapter())
+        self.setting.watermark.take_note(self.round, play.accepted.tolist())
+        self.setting.federation.advance(measured.adapter)
         self.round += 1
 
     def _try_deviations(self, play: Play) -> None:
@@ -198,13 +201,15 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 float(utility.payment[k]),
                 float(utility.proceeds[k]),
                 float(utility.privacy[k]),
+                None if k not in play.sales else float(play.sales[k].accused == k),
             )
         positive, negative = np.zeros(len(play.names)), np.zeros(len(play.names))
         positive[play.weights > 0] = 1.0
         negative[list(play.reasons)] = 1.0
         positive += AUDIT_EVIDENCE * (settled.audited & ~settled.convicted)
         negative += AUDIT_EVIDENCE * settled.convicted
-        positive[settled.convicted] = 0.0
+        negative += AUDIT_EVIDENCE * settled.exposed
+        positive[settled.convicted | settled.exposed] = 0.0
         self.reputation.update(positive, negative)
         self.setting.mechanism.learn(utility.payment, play.delivery)
 
@@ -226,8 +231,10 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
     def _measure(self, play: Play) -> Measured:
         setting = self.setting
         _ = play.leakage, play.guilty, play.payments  # computed once, and kept by the play
+        adapter = setting.watermark.settle(play.new_adapter(), self.round)
         return Measured(
-            float(setting.accuracies(play.new_adapter()[None])[0]),
+            adapter,
+            float(setting.accuracies(adapter[None])[0]),
             play.attack_success(setting.reference_trigger),
             np.sqrt(np.maximum(np.diag(play.gram), 0)),
             self._contributions(play),
@@ -282,6 +289,9 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                     "update_norm": float(measured.norms[k]),
                     "audited": bool(settled.audited[k]),
                     "convicted": bool(settled.convicted[k]),
+                    "sold": play.sales[k].money if k in play.sales else np.nan,
+                    "traced": play.sales[k].accused == k if k in play.sales else None,
+                    "exposed": bool(settled.exposed[k]),
                     "quarantined": play.reasons.get(k, ""),
                 }
                 | {

@@ -17,7 +17,7 @@ from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Of
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.detection import audit_chances
 from fedfm_sim.simulation.setting import Setting
-from fedfm_sim.simulation.updates import RoundUpdates
+from fedfm_sim.simulation.updates import RoundUpdates, Sale
 from fedfm_sim.simulation.valuation import round_game
 
 Array = npt.NDArray[np.float64]
@@ -170,6 +170,15 @@ class Play:
         return accused
 
     @cached_property
+    def sales(self) -> dict[int, Sale]:
+        """Seller to what it sells: the copy it was sent, and to whom that is traced."""
+        return {
+            k: self.updates.sale(k, self.names[k])
+            for k, action in enumerate(self.actions)
+            if action.sell and self.allocation.selected[k]
+        }
+
+    @cached_property
     def audit_chance(self) -> Array:
         """The chance of each to be audited without being accused, (n,)."""
         sanctions, chance = self.setting.scenario.sanctions, np.zeros(len(self.names))
@@ -232,6 +241,8 @@ class Play:
             others = [j for j in self.accepted.tolist() if j != participant]
             seen = [self.leakage_of(j) for j in others]
             total += prices.snooping * float(np.mean(seen)) if seen else 0.0
+        if participant in self.sales:
+            total += self.sales[participant].money
         attack = self.setting.attacks.get(name)
         if isinstance(attack, TriggerAttack):
             total += prices.backdoor * self.attack_success(attack)
@@ -272,6 +283,8 @@ class Play:
         if k in self.accusations:
             right = self.guilty[self.accusations[k]]
             money += sanctions.bounty if right else -sanctions.false_report_fee
+        traced = sum(sale.accused == k for sale in self.sales.values())
+        money -= sanctions.watch_rate * sanctions.theft_fine * traced
         return float(
             money
             + self.proceeds_of(k)

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from fedfm_sim.games.deviation import DeviationTest, deviation_test
 from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.departure import Departure
 from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.ownership import marks_read, theft
 from fedfm_sim.simulation.privacy_budget import privacy_spent
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class RunResult:
         Every transfer of money.
     adapter : Tensor
         (P,) the final global adapter; ``layout`` names its tensors.
+    departure : Departure or None
+        Who left after the last round, and what came of it.
     """
 
     scenario: Scenario
@@ -50,6 +54,7 @@ class RunResult:
     deviation_test: DeviationTest
     journal: pd.DataFrame
     adapter: Tensor = field(repr=False)
+    departure: Departure | None = None
 
     @property
     def utilities(self) -> pd.DataFrame:
@@ -73,7 +78,13 @@ class RunResult:
         return write_report(self, Path(path))
 
 
-def collect(model: FederationModel, seed: int, status: str, seconds: float) -> RunResult:
+def collect(
+    model: FederationModel,
+    seed: int,
+    status: str,
+    seconds: float,
+    departure: Departure | None = None,
+) -> RunResult:
     """Return the result of a model after its last round, or after an interruption."""
     scenario = model.setting.scenario
     rounds, participants, deviations = model.tables()
@@ -97,6 +108,9 @@ def collect(model: FederationModel, seed: int, status: str, seconds: float) -> R
         "leakage": _mean(participants, "privacy"),
         "megabytes": float(rounds["megabytes"].sum()) if len(rounds) else 0.0,
         "privacy_spent": privacy_spent(model.setting, len(rounds)),
+        "marks": marks_read(model.setting),
+        "theft": theft(model.setting, participants),
+        "departure": None if departure is None else departure.summary,
         "payments": float(rounds["payments"].mean()) if len(rounds) else 0.0,
         "selected": float(rounds["selected"].mean()) if len(rounds) else 0.0,
         "server_balance": float(model.book.balance("server")),
@@ -117,7 +131,16 @@ def collect(model: FederationModel, seed: int, status: str, seconds: float) -> R
     }
     journal = model.book.to_frame()
     return RunResult(
-        scenario, seed, summary, rounds, participants, deviations, test, journal, model.adapter
+        scenario,
+        seed,
+        summary,
+        rounds,
+        participants,
+        deviations,
+        test,
+        journal,
+        model.adapter,
+        departure,
     )
 
 

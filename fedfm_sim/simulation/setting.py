@@ -23,6 +23,8 @@ from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import Attack, TriggerAttack
 from fedfm_sim.security.attacks.backdoor import Backdoor
 from fedfm_sim.security.privacy import LeakageMeasure, Protection
+from fedfm_sim.security.watermarks import Watermark, World
+from fedfm_sim.security.watermarks.removal import Removal
 
 #: With this many examples of a class a participant is said to cover it.
 ENOUGH_EXAMPLES = 5
@@ -46,7 +48,9 @@ class Setting:
         membership inference.
     validation, test : Examples
         Spread evenly over the participants' domains.
-    mechanism, defence, protection, leakage : plug-ins
+    mechanism, defence, protection, leakage, watermark : plug-ins
+    removals : dict of str to Removal
+        By the name of an action that sells.
     attacks : dict of str to Attack
         By action name.
     costs : CostModel
@@ -65,6 +69,8 @@ class Setting:
     defence: AggregationRule
     protection: Protection
     leakage: LeakageMeasure
+    watermark: Watermark
+    removals: dict[str, Removal]
     attacks: dict[str, Attack]
     costs: CostModel
     base_rates: dict[TriggerAttack, float] = field(default_factory=dict)
@@ -94,6 +100,11 @@ class Setting:
             for name, action in scenario.action_table.items()
             if (attack := scenario.build_attack(action)) is not None
         }
+        validation = across_domains(data.validation, domains, streams.generator("validation"))
+        watermark = scenario.build_watermark()
+        watermark.enter(
+            World(federation, count, data.public, validation, _answers(federation, data), streams)
+        )
         return cls(
             scenario,
             streams,
@@ -102,12 +113,18 @@ class Setting:
             shards,
             private_shards(data.private, count, data.classes, undomained, streams),
             held_out,
-            across_domains(data.validation, domains, streams.generator("validation")),
+            validation,
             across_domains(data.test, domains, streams.generator("test")),
             scenario.build_mechanism(),
             defence,
             scenario.build_protection(),
             scenario.build_leakage(),
+            watermark,
+            {
+                name: scenario.build_removal(action)
+                for name, action in scenario.action_table.items()
+                if action.sell
+            },
             attacks,
             _costs(scenario, federation, shards[0], streams),
         )
@@ -180,6 +197,11 @@ class Setting:
         """Return the test accuracy over the participants' domains of (M, P) adapters, (M,)."""
         return self.federation.evaluate(adapters, self.test).accuracy(self.test.labels)
 
+    @cached_property
+    def base_accuracy(self) -> float:
+        """The base model's test accuracy."""
+        return float(self.accuracies(self.federation.initial[None])[0])
+
     def base_trigger_rate(self, attack: TriggerAttack) -> float:
         """Return the trigger's rate on the base model, measured once for each attack."""
         if attack not in self.base_rates:
@@ -197,6 +219,13 @@ class Setting:
         size = min(self.scenario.contribution.examples, len(self.validation))
         index = np.linspace(0, len(self.validation) - 1, size).round().astype(np.int64)
         return self.validation.select(index)
+
+
+def _answers(federation: Federation, data: SplitData) -> int:
+    """Return how many answers the model can give: classes, or words."""
+    if data.public.labels.ndim == 2:
+        return int(federation.backbone.model.config.vocab_size)
+    return data.classes
 
 
 def _costs(

@@ -23,21 +23,26 @@ class Settlement:
     Attributes
     ----------
     audited, convicted : (n,) bool arrays
+    exposed : (n,) bool array
+        To whom a found copy of the model was traced.
     utility : Utility
     """
 
     audited: Mask
     convicted: Mask
+    exposed: Mask
     utility: Utility
 
 
-def settle(play: Play, book: AccountBook, rng: np.random.Generator) -> Settlement:
-    """Draw the audits of a round and move the money.
+def settle(
+    play: Play, book: AccountBook, rng: np.random.Generator, watch: np.random.Generator
+) -> Settlement:
+    """Draw the audits of a round and the copies found on the market, and move the money.
 
     A convicted participant gets no payment and pays the fine, out of its
     deposit as far as that goes. A true report earns the bounty, a false one
-    costs the fee. Work and effort are paid to the outside world, which also
-    pays for what attacks steal or break.
+    costs the fee. Each found copy costs whom it is traced to a fine. Work and effort
+    are paid to the outside world, which also pays for what attacks steal or break.
     """
     sanctions = play.setting.scenario.sanctions
     count = len(play.names)
@@ -47,6 +52,12 @@ def settle(play: Play, book: AccountBook, rng: np.random.Generator) -> Settlemen
 
     payment = np.where(convicted, 0.0, play.payments)
     fine = np.where(convicted, sanctions.fine, 0.0)
+    found = draw_audits(sanctions.watch_rate, count, watch)
+    theft = np.zeros(count)
+    for seller, sale in play.sales.items():
+        if found[seller] and sale.accused is not None:
+            theft[sale.accused] += sanctions.theft_fine
+    fine += theft
     bounty, fee = np.zeros(count), np.zeros(count)
     for reporter, accused in play.accusations.items():
         true = convicted[accused]
@@ -77,4 +88,8 @@ def settle(play: Play, book: AccountBook, rng: np.random.Generator) -> Settlemen
         efficiency=play.burden,
         prices=play.setting.scenario.prices,
     )
-    return Settlement(audited, convicted, utility)
+    exposed = np.zeros(count, dtype=bool)
+    exposed[
+        [sale.accused for k, sale in play.sales.items() if found[k] and sale.accused is not None]
+    ] = True
+    return Settlement(audited, convicted, exposed, utility)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fedfm_sim.core.action import Action
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.learning.trainer import TrainingSettings
+from fedfm_sim.learning.trainer import Adjust, TrainingSettings
 from fedfm_sim.security.attacks import Attack, View
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.noise import add_noise
+from fedfm_sim.security.watermarks.removal import Thief
+from fedfm_sim.security.watermarks.triggers import with_triggers
 from fedfm_sim.simulation.setting import Setting
 
 #: Participant, share of its data, and the attack on it: what local training depends on.
@@ -24,6 +27,14 @@ Key = tuple[int, float, str]
 
 #: Adapters that train in one batch; more gains no time and costs memory.
 ROWS_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Sale:
+    """What a sold copy of the model earns, and to whom it is traced if it is found."""
+
+    money: float
+    accused: int | None
 
 
 class RoundUpdates:
@@ -40,6 +51,7 @@ class RoundUpdates:
         self.reference = setting.federation.adapter
         self._trained: dict[Key, tuple[Tensor, float]] = {}
         self._leakage: dict[tuple[int, bytes], float] = {}
+        self._sales: dict[tuple[int, str], Sale] = {}
 
     def prepare(self, wanted: Iterable[tuple[int, str]]) -> None:
         """Train for all (participant, action name) that are not there yet, in one batch."""
@@ -57,6 +69,25 @@ class RoundUpdates:
     def keep(self, key: Key, adapter: Tensor, loss: float) -> None:
         """Take note of a training."""
         self._trained[key] = (adapter, loss)
+
+    @cached_property
+    def copies(self) -> Tensor:
+        """What each participant is sent of the global adapter (n, P), marked if marks are."""
+        return self.setting.watermark.copies(self.reference, self.number)
+
+    def sale(self, participant: int, name: str) -> Sale:
+        """Return what selling the participant's copy earns, washed as the action says."""
+        if (participant, name) not in self._sales:
+            setting, federation = self.setting, self.setting.federation
+            rng = self._generator("wash", participant)
+            thief = Thief(federation, setting.shard_at(participant, self.number), rng)
+            sold = setting.removals[name].wash(self.copies[participant], thief)
+            ahead = float(setting.accuracies(sold[None])[0]) - setting.base_accuracy
+            trace = setting.watermark.trace(sold)
+            accused = None if trace is None else trace.accused
+            money = setting.scenario.prices.model * max(0.0, ahead)
+            self._sales[participant, name] = Sale(money, accused)
+        return self._sales[participant, name]
 
     @cached_property
     def server(self) -> Tensor | None:
@@ -168,7 +199,9 @@ class RoundUpdates:
         if key not in self._trained:
             rng = self._generator("train", participant)
             shard = self._take(participant, action.share)
-            trained = self.setting.federation.train([shard], [rng])
+            adjust = adjusted(self.setting, self.number, [participant])
+            start = self.copies[participant][None]
+            trained = self.setting.federation.train([shard], [rng], start, adjust=adjust)
             self._trained[key] = (trained.adapters[0], float(trained.losses[0]))
 
     def _action(self, name: str) -> Action:
@@ -184,7 +217,9 @@ class RoundUpdates:
 
     def _take(self, participant: int, share: float) -> Examples:
         shard = self.setting.shard_at(participant, self.number)
-        return shard.select(slice(0, int(np.ceil(share * len(shard)))))
+        taken = shard.select(slice(0, int(np.ceil(share * len(shard)))))
+        own = self.setting.watermark.own_triggers(participant)
+        return taken if own is None else with_triggers(taken, own)
 
     def data_of(self, participant: int, name: str) -> Examples:
         """Return what the participant trains on when it takes the action, poison included."""
@@ -199,6 +234,18 @@ class RoundUpdates:
 
     def _generator(self, purpose: str, participant: int) -> np.random.Generator:
         return self.setting.streams.generator(purpose, self.number, participant)
+
+
+def adjusted(setting: Setting, number: int, participants: Sequence[int]) -> Adjust | None:
+    """Return what the watermark adds to the gradients of rows of these participants."""
+    own, owners = setting.watermark.adjust(number), np.array(participants, dtype=np.int64)
+    if own is None:
+        return None
+
+    def adjust(rows: Tensor, gradients: Tensor, members: npt.NDArray[np.int64]) -> None:
+        own(rows, gradients, owners[members])
+
+    return adjust
 
 
 def prepare_together(jobs: Sequence[tuple[RoundUpdates, Iterable[tuple[int, str]]]]) -> None:
@@ -226,7 +273,8 @@ def _train_block(
     trained = first.setting.federation.train(
         [shard for _, (shard, _) in todo],
         [first.setting.streams.generator("train", first.number, key[0]) for (_, key), _ in todo],
-        torch.stack([owners[0].reference for _, (_, owners) in todo]),
+        torch.stack([owners[0].copies[key[0]] for (_, key), (_, owners) in todo]),
+        adjust=adjusted(first.setting, first.number, [key[0] for (_, key), _ in todo]),
     )
     for row, ((_, key), (_, owners)) in enumerate(todo):
         for updates in owners:
