@@ -109,6 +109,22 @@ def trace(
         raise typer.Exit(1)
 
 
+@app.command()
+def schemes(as_json: Json = False) -> None:
+    """List the schemes of scenarios: who marks, and what is proven."""
+    from fedfm_sim.security.watermarks import WATERMARKS
+
+    facts = ("side", "proves", "source")
+    listed = {n: {fact: getattr(WATERMARKS[n], fact) for fact in facts} for n in WATERMARKS}
+    if as_json:
+        print(json.dumps(listed))
+        return
+    table = Table("scheme", *facts, box=None)
+    for name, row in listed.items():
+        table.add_row(name, *row.values())
+    Console().print(table)
+
+
 def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts))

@@ -145,6 +145,13 @@ def test_adapters_that_are_something_else(
     assert message in refused("verify", out, "--key", key)
 
 
+def test_schemes_are_listed() -> None:
+    listed = json.loads(call("schemes", "--json").stdout)
+    assert listed["fedsov"]["side"] == "client"
+    assert "who leaked" in listed["fedtracker"]["proves"]
+    assert all(name in call("schemes").stdout for name in listed)
+
+
 def test_a_truncated_adapter(tmp_path: Path, adapter: Path) -> None:
     key, out = tmp_path / "k.json", tmp_path / "out"
     assert call("embed", adapter, "--key", key, "--owner", "a", "--out", out).exit_code == 0

@@ -15,9 +15,6 @@ from fedfm_sim.mechanisms.protocol import Announcement
 
 Array = npt.NDArray[np.float64]
 
-#: What a thief who has sold nothing yet thinks the model is ahead of the base model.
-HOPED_ADVANCE = 0.3
-
 
 @dataclass(frozen=True)
 class Terms:
@@ -120,7 +117,8 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         """Return the utility that the participant expects of an action, money.
 
         Payment, cost, burden and the expected fine are worked out at this
-        round's terms; proceeds and leakage are beliefs. Its reputation is the
+        round's terms, and so is what the copy in its hands would sell for; other proceeds
+        and leakage are beliefs. Its reputation is the
         same whatever it does now, and is left out.
         """
         world, terms, action = self.model, self.model.terms, self.actions[name]
@@ -134,12 +132,18 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         else:
             payment = float(tariff(np.array(work.declared)))
         caught = terms.audit_rate if action.attack is not None else 0.0
+        # Who holds a copy can measure it, and knows what it would sell for.
+        proceeds = (
+            world.sale_value(self.index, name)
+            if action.sell
+            else self.beliefs.proceeds.get(name, self._hoped(action))
+        )
         traced = terms.watch_rate * self.beliefs.traced.get(name, 1.0) if action.sell else 0.0
         return float(
             payment * (1 - caught)
             - caught * terms.fine
             - traced * terms.theft_fine
-            + self.beliefs.proceeds.get(name, self._hoped(action))
+            + proceeds
             - work.cost
             - action.effort
             - prices.privacy * self.beliefs.leakage_of(name)
@@ -150,8 +154,6 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         """Return what an action never tried would earn outside at full success, money."""
         prices = self.model.setting.scenario.prices
         hoped = prices.snooping * self.beliefs.leakage_of("") if action.snoop else 0.0
-        if action.sell:
-            hoped += prices.model * HOPED_ADVANCE
         goal = self.model.goal_of(action)
         return float(
             hoped + {"backdoor": prices.backdoor, "damage": prices.damage / 10}.get(goal, 0)

@@ -87,6 +87,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self.leakage_expected = np.zeros(count)
         self.terms: Terms = self.server.announce(self.setting.market(self.leakage_expected))
         self._create_participants(scenario)
+        self.updates = RoundUpdates(self.setting, self.round)
         self.accuracy_before = float(self.setting.accuracies(self.adapter[None])[0])
 
     def _create_participants(self, scenario: Scenario) -> None:
@@ -119,6 +120,10 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         attack = self.setting.scenario.build_attack(action)
         return attack.goal if attack is not None else ""
 
+    def sale_value(self, participant: int, name: str) -> float:
+        """Return what selling the participant's copy would bring in this round, money."""
+        return self.updates.sale(participant, name).money
+
     def price_work(self, participant: int, name: str) -> Work:
         """Return what an action would declare, cost and burden."""
         action, costs = self.setting.scenario.action_table[name], self.setting.costs
@@ -140,8 +145,8 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         expected = [agent.beliefs.leakage_of(agent.action) for agent in self.participants]
         self.leakage_expected = np.array(expected)
         self.terms = self.server.announce(self.setting.market(self.leakage_expected))
+        self.updates = updates = RoundUpdates(self.setting, self.round)
         self.agents.select(agent_type=Participant).do("choose")
-        updates = RoundUpdates(self.setting, self.round)
         names = tuple(agent.action for agent in self.participants)
         tries = self.round >= scenario.rounds - scenario.deviations.rounds
         if tries:

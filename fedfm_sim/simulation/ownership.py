@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fedfm_sim.mechanisms.audit import deterrence_rate
 from fedfm_sim.mechanisms.theft import theft_threshold
 from fedfm_sim.simulation.setting import Setting
 
@@ -33,6 +34,7 @@ def theft(setting: Setting, participants: pd.DataFrame) -> dict[str, Any] | None
     """Return from which watch rate on selling would not have paid; None without a sale.
 
     Closed form and replayed lotteries over the sales of the run: see `theft_threshold`.
+    ``threshold`` is for one who sells always, ``last`` for one who sells the dearest copy only.
     """
     sales = participants[participants["sold"].notna()] if len(participants) else participants
     if not len(sales):
@@ -52,8 +54,10 @@ def theft(setting: Setting, participants: pd.DataFrame) -> dict[str, Any] | None
         "gain": found.gain,
         "traced": found.traced,
         "fine": fine,
+        "dearest": float(gains.max()),
         "watch_rate": setting.scenario.sanctions.watch_rate,
         "threshold": number(found.closed_form),
+        "last": number(deterrence_rate(float(gains.max()), fine, found.traced, confiscate=False)),
         "simulated": number(found.simulated),
         "low": number(found.low),
         "high": number(found.high),

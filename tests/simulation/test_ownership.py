@@ -63,7 +63,7 @@ def test_best_repliers_steal_only_where_it_pays() -> None:
         .participants["sold"].notna().sum()
         for rate in (0.0, 1.0)
     }  # fmt: skip
-    assert stolen[0.0] >= 3
+    assert stolen[0.0] >= 3  # the first copy is the base model, worth nothing unless trained on
     assert stolen[1.0] == 0
 
 
