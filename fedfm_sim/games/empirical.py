@@ -1,0 +1,195 @@
+"""Games whose payoffs are means over measured replicates, solved with stated uncertainty.
+
+References
+----------
+.. [1] M. P. Wellman, "Methods for empirical game-theoretic analysis", AAAI 2006.
+.. [2] K. Tuyls et al., "Bounds and dynamics for empirical game theoretic analysis",
+   Autonomous Agents and Multi-Agent Systems 34, 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame, Strategies
+from fedfm_sim.games.solve import Concept, solve
+
+#: Resamples of a bootstrap interval, and its level.
+RESAMPLES, LEVEL = 500, 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """An equilibrium of the mean game, and what resampling the replicates makes of it.
+
+    Attributes
+    ----------
+    equilibrium : Equilibrium
+        Of the mean payoffs.
+    low, high : (n,) arrays
+        Bootstrap interval of each player's payoff in the resampled games' equilibrium.
+    regret_high : float
+        Upper end of the regret that the mean game's strategies have in resampled games.
+    frequencies : tuple of arrays
+        Share of resamples whose equilibrium plays each action with a chance above 1 %.
+    """
+
+    equilibrium: Equilibrium
+    low: Array
+    high: Array
+    regret_high: float
+    frequencies: Strategies
+
+    def covers(self, other: Intervals) -> bool:
+        """Whether two independent estimates agree: intervals of every player overlap."""
+        return bool(((self.low <= other.high) & (other.low <= self.high)).all())
+
+
+@dataclass(frozen=True, eq=False)
+class EmpiricalGame:
+    """Replicated payoffs of every profile [1]_.
+
+    Attributes
+    ----------
+    samples : (R, n, a_1, ..., a_n) array
+        Replicate r of player i's payoff in each profile. The replicates of one r share their
+        seed over all profiles, so that a resample keeps what they have in common.
+    actions : tuple of n tuples of str
+
+    Raises
+    ------
+    UserError
+        When there is no replicate, or the payoffs are no game.
+    """
+
+    samples: Array
+    actions: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim < 3 or not len(self.samples):
+            raise UserError("an empirical game needs at least one replicate of every profile")
+        NormalFormGame(self.samples[0], self.actions)
+        _ = self.game
+
+    @classmethod
+    def from_frame(
+        cls, frame: pd.DataFrame, players: tuple[str, ...], payoffs: tuple[str, ...]
+    ) -> EmpiricalGame:
+        """Return the game of a table with a row for each profile and ``seed``.
+
+        Parameters
+        ----------
+        players : tuple of n column names
+            Each player's action, in the order of the actions' first appearance.
+        payoffs : tuple of n column names
+
+        Raises
+        ------
+        UserError
+            When a profile is missing or there twice for a seed.
+        """
+        actions = tuple(tuple(map(str, dict.fromkeys(frame[name]))) for name in players)
+        seeds = list(dict.fromkeys(frame["seed"]))
+        shape = (len(seeds), *map(len, actions))
+        samples = np.full((len(payoffs), *shape), np.nan)
+        replicate = np.array([seeds.index(seed) for seed in frame["seed"]], dtype=np.int64)
+        index = (
+            replicate,
+            *(
+                np.array([own.index(str(a)) for a in frame[name]], dtype=np.int64)
+                for name, own in zip(players, actions, strict=True)
+            ),
+        )
+        if len(frame) != int(np.prod(shape)):
+            raise UserError(f"{len(frame)} rows for {int(np.prod(shape))} profiles and seeds")
+        for i, name in enumerate(payoffs):
+            samples[i][index] = frame[name].to_numpy(dtype=np.float64)
+        return cls(np.moveaxis(samples, 0, 1), actions)
+
+    @property
+    def replicates(self) -> int:
+        """The number of replicates R."""
+        return len(self.samples)
+
+    @cached_property
+    def game(self) -> NormalFormGame:
+        """The game of mean payoffs."""
+        return NormalFormGame(self.samples.mean(axis=0), self.actions)
+
+    @cached_property
+    def standard_errors(self) -> Array:
+        """Standard error of each mean payoff (n, a_1, ..., a_n); NaN for one replicate."""
+        if self.replicates < 2:
+            return np.full(self.samples.shape[1:], np.nan)
+        return np.asarray(self.samples.std(axis=0, ddof=1) / np.sqrt(self.replicates))
+
+    def solve(self, rng: np.random.Generator, concept: Concept = "nash") -> tuple[Intervals, ...]:
+        """Return the mean game's equilibria, each with bootstrap intervals over replicates.
+
+        Every resample is solved; of its equilibria the one nearest in strategies is taken.
+        """
+        means = [
+            NormalFormGame(
+                self.samples[rng.integers(0, self.replicates, self.replicates)].mean(axis=0)
+            )
+            for _ in range(RESAMPLES)
+        ]
+        resampled = [(game, solve(game, concept)) for game in means]
+        return tuple(_intervals(own, resampled) for own in solve(self.game, concept))
+
+    def most_wanted(self, count: int = 1) -> list[tuple[int, ...]]:
+        """Return the profiles where another replicate would change the answer most.
+
+        Those one deviation off an equilibrium of the mean game, by the chance, in standard
+        errors, that the deviation pays after all [2]_.
+        """
+        doubts: dict[tuple[int, ...], float] = {}
+        for found in solve(self.game):
+            for i, own in enumerate(found.strategies):
+                values = self.game.action_values(found.strategies, i)
+                for action in range(len(own)):
+                    short = float(found.payoffs[i] - values[action])
+                    rest = [np.flatnonzero(s > 1e-6).tolist() for s in found.strategies]
+                    rest[i] = [action]
+                    for profile in np.array(np.meshgrid(*rest)).reshape(len(rest), -1).T:
+                        place = tuple(int(a) for a in profile)
+                        error = float(np.nan_to_num(self.standard_errors[(i, *place)], nan=1e9))
+                        doubt = error / (short + 1e-9 * self.game.scale + error)
+                        doubts[place] = max(doubts.get(place, 0.0), doubt)
+        return sorted(doubts, key=lambda place: (-doubts[place], place))[:count]
+
+
+def deterrence_ratio(cost: float, benefit: float) -> float:
+    """Return an attacker's cost over its benefit; at 1 and above an attack does not pay."""
+    if benefit <= 0:
+        return float("inf")
+    return cost / benefit
+
+
+def _intervals(
+    own: Equilibrium, resampled: list[tuple[NormalFormGame, tuple[Equilibrium, ...]]]
+) -> Intervals:
+    payoffs, regrets = [], []
+    counts = [np.zeros(len(s)) for s in own.strategies]
+    for game, found in resampled:
+        regrets.append(float(game.regrets(own.strategies).max()))
+        if not found:
+            continue
+        nearest = min(found, key=lambda other: _apart(own, other))
+        payoffs.append(nearest.payoffs)
+        for total, strategy in zip(counts, nearest.strategies, strict=True):
+            total += strategy > 0.01
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(payoffs, [tail, 1 - tail], axis=0)
+    shares = tuple(total / len(payoffs) for total in counts)
+    return Intervals(own, low, high, float(np.quantile(regrets, LEVEL)), shares)
+
+
+def _apart(first: Equilibrium, second: Equilibrium) -> float:
+    gaps = zip(first.strategies, second.strategies, strict=True)
+    return float(sum(np.abs(a - b).sum() for a, b in gaps))
