@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fedfm_sim import cli_watermark
+from fedfm_sim import cli_games, cli_watermark
 from fedfm_sim.core.errors import UserError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_watermark.app, name="watermark")
+app.command()(cli_games.equilibrium)
 
 #: How the properties of a mechanism are headed in the list of them.
 PROMISES = {

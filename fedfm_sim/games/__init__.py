@@ -1,5 +1,6 @@
 """Games: normal form, equilibria, learning, and how far a profile is from one (Eq. 13)."""
 
+from fedfm_sim.games.empirical import EmpiricalGame, deterrence_ratio
 from fedfm_sim.games.linear import (
     Commitment,
     correlated,
@@ -15,9 +16,11 @@ from fedfm_sim.games.solve import solve
 
 __all__ = [
     "Commitment",
+    "EmpiricalGame",
     "Equilibrium",
     "NormalFormGame",
     "correlated",
+    "deterrence_ratio",
     "inspection_game",
     "quantal_response",
     "security_game",

@@ -1,0 +1,149 @@
+"""The attackers against the server, as a game whose payoffs come from real training.
+
+The malicious participants of a scenario choose together what to play, and the server
+chooses how to aggregate. Every profile is a federation that was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.experiments.robustness import robustness
+from fedfm_sim.games.empirical import EmpiricalGame
+from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.security.defences import DEFENCES
+
+Progress = Callable[[int, int], None]
+
+#: What the attackers choose from, and how the server aggregates, unless told otherwise.
+ATTACKS = ("contribute", "label-flip", "sign-flip", "gaussian", "min-max", "backdoor")
+RULES = ("fedavg", "median", "norm-clipping", "multi-krum", "divide-and-conquer", "foolsgold")
+
+
+@dataclass(frozen=True, eq=False)
+class AttackGame:
+    """The game and what it was measured on.
+
+    Attributes
+    ----------
+    cells : DataFrame
+        One row per attack, defence and seed, with ``attackers`` and ``server`` payoffs, money.
+    game : EmpiricalGame
+        Players: attackers, server.
+    """
+
+    cells: pd.DataFrame
+    game: EmpiricalGame
+
+
+def attack_game(
+    scenario: Scenario,
+    seeds: Sequence[int],
+    attacks: Sequence[str] = ATTACKS,
+    defences: Sequence[str] = RULES,
+    out: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    jobs: int = 1,
+) -> AttackGame:
+    """Play every attack against every defence for every seed, and price the outcomes.
+
+    Payoffs are those of the whole training, in the money of Eq. 12's prices:
+
+    - attackers: ``backdoor * success + damage * accuracy lost - effort`` of all attackers
+      in all rounds; accuracy lost is against the same federation under fedavg with all
+      honest, at least 0;
+    - server: ``damage * accuracy gained over the base model - backdoor * success``: it values
+      accuracy at what losing it earns an attacker, and is liable for backdoors.
+
+    Parameters
+    ----------
+    out : Path, optional
+        Folder in which each seed's cells are kept as they are finished.
+    resume : bool
+        Take the seeds whose cells are there.
+    progress : callable, optional
+        Called with (seeds finished, seeds).
+    jobs : int
+        Processes; each takes whole seeds, and the outcome is the same for any number.
+
+    Raises
+    ------
+    UserError
+        When nobody is malicious, a name is unknown, or there is no seed.
+    """
+    if not seeds or len(attacks) < 1 or len(defences) < 1:
+        raise UserError("a game needs at least one seed, one attack and one defence")
+    work = [delayed(_cells)(scenario, seed, attacks, defences, out, resume) for seed in seeds]
+    parts = []
+    # A process for each core is faster than threads; results come in the seeds' order.
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        for part in Parallel(n_jobs=jobs, return_as="generator")(work):
+            parts.append(part)
+            if progress is not None:
+                progress(len(parts), len(seeds))
+    cells = pd.concat(parts, ignore_index=True)
+    players = ("attack", "defence")
+    return AttackGame(cells, EmpiricalGame.from_frame(cells, players, ("attackers", "server")))
+
+
+def _cells(
+    scenario: Scenario,
+    seed: int,
+    attacks: Sequence[str],
+    defences: Sequence[str],
+    out: Path | None,
+    resume: bool,
+) -> pd.DataFrame:
+    """Return one seed's priced cells, from the folder where they are to be found there."""
+    path = None if out is None else out / f"seed-{seed:05d}.parquet"
+    if resume and path is not None and path.is_file():
+        stored = pd.read_parquet(path)
+        if set(stored["attack"]) == set(attacks) and set(stored["defence"]) == set(defences):
+            return stored
+    named = dict.fromkeys(["fedavg", *defences])
+    played = dict.fromkeys(["contribute", *attacks])
+    frame = robustness(
+        scenario, {name: (name,) for name in played}, _sections(scenario, named), seed
+    )
+    honest = frame[(frame["attack"] == "contribute") & (frame["defence"] == "fedavg")]
+    cells = priced(frame, scenario, float(honest["accuracy"].iloc[0]))
+    wanted = cells["attack"].isin(attacks) & cells["defence"].isin(defences)
+    cells = cells[wanted].reset_index(drop=True)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        cells.to_parquet(part, index=False)
+        part.replace(path)
+    return cells
+
+
+def _sections(scenario: Scenario, defences: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Return a section for each rule; those that ask are told how many attack."""
+    attackers = scenario.participants.malicious
+    sections: dict[str, dict[str, object]] = {}
+    for name in defences:
+        told = "attackers" in DEFENCES[name].model_fields
+        sections[name] = {"name": name, "attackers": attackers} if told else {"name": name}
+    return sections
+
+
+def priced(frame: pd.DataFrame, scenario: Scenario, honest: float) -> pd.DataFrame:
+    """Return cells of `robustness` with both payoffs, money; ``honest`` accuracy is the norm."""
+    prices, table = scenario.prices, scenario.action_table
+    efforts = np.array([table[name].effort for name in frame["attack"]])
+    stolen = prices.backdoor * frame["attack_success"]
+    stolen *= [float(name != "contribute") for name in frame["attack"]]
+    lost = prices.damage * np.maximum(0.0, honest - frame["accuracy"])
+    # Who contributes honestly earns nothing by what a rule costs.
+    lost *= [float(name != "contribute") for name in frame["attack"]]
+    work = efforts * scenario.participants.malicious * scenario.rounds
+    gained = prices.damage * (frame["accuracy"] - frame["base_accuracy"])
+    return frame.assign(attackers=stolen + lost - work, server=gained - stolen)

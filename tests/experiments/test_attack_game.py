@@ -1,0 +1,81 @@
+"""The game of attackers and server on two small trainings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import fedfm_sim as fs
+from fedfm_sim.cli import app
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.experiments.attack_game import attack_game, priced
+
+SMALL = ["rounds=2", "participants.count=6", "participants.malicious=2"]
+
+
+def test_prices_by_hand() -> None:
+    scenario = fs.load_scenario("attack-defence-game")
+    frame = pd.DataFrame(
+        {
+            "attack": ["contribute", "backdoor", "sign-flip"],
+            "base_accuracy": 0.6,
+            "accuracy": [0.8, 0.85, 0.7],
+            "attack_success": [0.0, 0.5, 0.0],
+        }
+    )
+    cells = priced(frame, scenario, honest=0.9)
+    # Effort is 0.2 and 0.1 for each of 4 attackers in 4 rounds.
+    np.testing.assert_allclose(cells["attackers"], [0, 20 * 0.5 + 50 * 0.05 - 3.2, 50 * 0.2 - 1.6])
+    np.testing.assert_allclose(cells["server"], [10, 12.5 - 10, 5])
+
+
+def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
+    scenario = fs.load_scenario("attack-defence-game", SMALL)
+    chosen = ("contribute", "sign-flip"), ("fedavg", "median")
+    first = attack_game(scenario, [3], *chosen, out=tmp_path)
+    assert first.game.actions == chosen
+    kept = tmp_path / "seed-00003.parquet"
+    stamp = kept.stat().st_mtime_ns
+    again = attack_game(scenario, [3], *chosen, out=tmp_path, resume=True)
+    assert kept.stat().st_mtime_ns == stamp
+    pd.testing.assert_frame_equal(first.cells, again.cells)
+    fresh = attack_game(scenario, [3], *chosen)
+    pd.testing.assert_frame_equal(first.cells, fresh.cells, check_exact=True)
+    # Undefended, scaled sign flips pay; nobody earns by contributing.
+    payoffs = first.game.game.payoffs
+    assert payoffs[0, 1, 0] > 1
+    assert payoffs[0, 0].tolist() == [0, 0]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    arguments = ["equilibrium", "attack-defence-game", "--replicates", "2", "--jobs", "1",
+                 "--attacks", "contribute,sign-flip", "--defences", "fedavg,median",
+                 "--out", str(tmp_path / "eq"), "--json"]  # fmt: skip
+    for override in SMALL:
+        arguments += ["--set", override]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["replicates"] == 2
+    for found in facts["equilibria"]:
+        assert sum(found["server"].values()) == pytest.approx(1, abs=1e-5)
+        assert found["regret"] < 1e-6
+        assert found["low"][0] <= found["high"][0]
+    assert (tmp_path / "eq" / "payoffs.png").stat().st_size > 10_000
+    wrong = CliRunner().invoke(app, ["equilibrium", "attack-defence-game", "--attacks", "a,a"])
+    assert isinstance(wrong.exception, UserError)
+
+
+def test_bad_games() -> None:
+    scenario = fs.load_scenario("attack-defence-game", SMALL)
+    with pytest.raises(UserError, match="at least one seed"):
+        attack_game(scenario, [])
+    with pytest.raises(UserError, match="unknown action 'nothing'"):
+        attack_game(scenario, [0], ("nothing",), ("fedavg",))
+    with pytest.raises(UserError, match="unknown defence 'nothing'"):
+        attack_game(scenario, [0], ("contribute",), ("nothing",))

@@ -1,0 +1,79 @@
+"""Empirical games: intervals that cover the truth, and where more replicates are wanted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.games import EmpiricalGame, NormalFormGame, deterrence_ratio, solve
+
+NAMES = (("attack", "rest"), ("audit", "trust"))
+#: An inspection game: its one equilibrium is mixed, with payoffs 0 and -1.
+TRUTH = np.array([[[-8.0, 2], [0, 0]], [[-1, -5], [-1, 0]]])
+
+
+def measured(replicates: int, seed: int, noise: float = 0.5) -> EmpiricalGame:
+    rng = np.random.default_rng(seed)
+    return EmpiricalGame(TRUTH + noise * rng.normal(size=(replicates, *TRUTH.shape)), NAMES)
+
+
+def test_without_noise_it_is_the_game() -> None:
+    (found,) = measured(3, 0, noise=0).solve(np.random.default_rng(0))
+    (truth,) = solve(NormalFormGame(TRUTH))
+    np.testing.assert_allclose(found.equilibrium.payoffs, truth.payoffs, atol=1e-9)
+    np.testing.assert_allclose(found.low, found.high)
+    assert found.regret_high < 1e-9
+    assert [share.tolist() for share in found.frequencies] == [[1, 1], [1, 1]]
+
+
+def test_intervals_cover_the_truth_and_shrink() -> None:
+    covered, widths = 0, []
+    for seed in range(25):
+        (found,) = measured(12, seed).solve(np.random.default_rng(seed))
+        covered += bool(found.low[0] <= 0 <= found.high[0])
+        widths.append(found.high[0] - found.low[0])
+    assert covered >= 20  # of 25 at 95 %, the bootstrap of twelve being a little narrow
+    (sharp,) = measured(200, 0).solve(np.random.default_rng(0))
+    assert sharp.high[0] - sharp.low[0] < np.mean(widths) / 2
+    (one,), (other,) = (measured(30, s).solve(np.random.default_rng(s)) for s in (1, 2))
+    assert one.covers(other)
+
+
+def test_a_table_becomes_a_game() -> None:
+    rows = [
+        {"seed": seed, "x": x, "y": y, "a": 10 * i + j + seed, "b": -i - j}
+        for seed in (5, 3)
+        for i, x in enumerate("pq")
+        for j, y in enumerate("rst")
+    ]
+    frame = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    frame = frame.sort_values(["x", "y"])
+    game = EmpiricalGame.from_frame(frame, ("x", "y"), ("a", "b"))
+    assert game.actions == (("p", "q"), ("r", "s", "t"))
+    assert game.replicates == 2
+    np.testing.assert_allclose(game.game.payoffs[0], [[4, 5, 6], [14, 15, 16]])
+    np.testing.assert_allclose(game.standard_errors[0], np.ones((2, 3)))
+    with pytest.raises(UserError, match="5 rows for"):
+        EmpiricalGame.from_frame(frame.iloc[:5], ("x", "y"), ("a", "b"))
+
+
+def test_replicates_are_wanted_where_the_answer_hangs() -> None:
+    """The second action is nearly as good against the equilibrium, the third never is."""
+    rng = np.random.default_rng(0)
+    means = np.array([[[5.0], [4.9], [-50]], [[0.0], [0], [0]]])
+    samples = means + np.array([1.0, 1.0, 0.01])[None, None, :, None] * rng.normal(
+        size=(10, 2, 3, 1)
+    )
+    game = EmpiricalGame(samples, (("a", "b", "c"), ("only",)))
+    assert (2, 0) not in game.most_wanted(2)
+
+
+def test_what_is_no_empirical_game() -> None:
+    with pytest.raises(UserError, match="at least one replicate"):
+        EmpiricalGame(np.zeros((0, 2, 2, 2)), NAMES)
+    with pytest.raises(UserError, match="must be finite"):
+        EmpiricalGame(np.full((2, 2, 2, 2), np.nan), NAMES)
+    assert deterrence_ratio(2, 4) == 0.5
+    assert deterrence_ratio(2, 0) == float("inf")
