@@ -22,7 +22,7 @@ UNEVEN = [np.array([0.7, 0.3]), np.array([0.4, 0.6])]
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 3))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_quantal_strategies_reproduce_themselves(seed: int, precision: float) -> None:
     game = NormalFormGame(np.random.default_rng(seed).random((2, 3, 3)))
     found = quantal_response(game, precision)
@@ -58,7 +58,7 @@ def test_all_come_to_the_dominant_actions() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_averages_solve_zero_sum_games(seed: int) -> None:
     """Robinson (1951) for fictitious play; regret matching's bound falls as 1 / sqrt(T)."""
     payoffs = np.random.default_rng(seed).uniform(-1, 1, (3, 3))

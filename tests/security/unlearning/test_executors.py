@@ -142,7 +142,7 @@ def test_no_executor_makes_it_worse_and_all_count_what_they_cost(name: str) -> N
     assert own["worst_client"] <= own["accuracy"] + 1e-9  # all probe the same test here
 
 
-@pytest.mark.parametrize("name", ["gradient-ascent", "distillation", "fused", "scrubbing"])
+@pytest.mark.parametrize("name", ["gradient-ascent", "fused"])
 def test_alone_or_in_a_batch_is_the_same(name: str) -> None:
     request, _ = finished()
     alone = EXECUTORS[name]().run(request)

@@ -124,7 +124,10 @@ def test_the_server_claims_by_its_triggers() -> None:
     assert not scheme.claims(trained("none")[1])[0].stands
 
 
-@pytest.mark.parametrize("name", ["fedtracker", "dynamic-fingerprints", "unique-triggers"])
+SLOW = pytest.param("unique-triggers", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["fedtracker", "dynamic-fingerprints", SLOW])
 def test_every_copy_is_traced_to_its_client(name: str) -> None:
     scheme, adapter = trained(name)
     for k, copy in enumerate(scheme.copies(adapter, ROUNDS)):
