@@ -33,7 +33,7 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Write a copy that carries a secret mark; the adapter itself stays as it is."""
-    from fedfm_sim.learning.adapter_files import new_folder, open_adapter
+    from fedfm_sim.learning.adapter_files import open_adapter
     from fedfm_sim.security.watermarks.key import Key
     from fedfm_sim.security.watermarks.marking import mark, new_key
 
@@ -47,7 +47,6 @@ def embed(
         if not owner:
             raise UserError(f"--key {key}: no such key; name its --owner to make one")
         own = new_key(stored, owner, bits, private_key)
-        new_folder(out)
         claim = mark(stored, own, out, margin)
         own.save(key)
     _print({"owner": own.owner, "public_key": own.public_key, **asdict(claim)}, as_json)

@@ -21,6 +21,7 @@ from scipy.special import softmax
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.normal_form import Array, NormalFormGame
+from fedfm_sim.games.quantal import logit_replies
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +95,7 @@ def logit(
     """Move each player by ``rate`` towards its logit reply [5]_."""
 
     def update(now: list[Array], _: int) -> list[Array]:
-        replies = [
-            np.asarray(softmax(precision * game.action_values(now, i))) for i in range(game.players)
-        ]
+        replies = logit_replies(game, now, precision)
         return [(1 - rate) * own + rate * new for own, new in zip(now, replies, strict=True)]
 
     return _run(game, start, steps, update)

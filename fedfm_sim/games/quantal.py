@@ -38,15 +38,20 @@ def quantal_response(
     return game.evaluated(strategies)
 
 
+def logit_replies(game: NormalFormGame, strategies: list[Array], precision: float) -> list[Array]:
+    """Return every player's logit reply to the others' mixed strategies."""
+    return [
+        np.asarray(softmax(precision * game.action_values(strategies, i)))
+        for i in range(game.players)
+    ]
+
+
 def _settle(
     game: NormalFormGame, strategies: list[Array], precision: float, most: int
 ) -> list[Array]:
     damping, before = 0.5, np.inf
     for _ in range(most):
-        replies = [
-            np.asarray(softmax(precision * game.action_values(strategies, i)))
-            for i in range(game.players)
-        ]
+        replies = logit_replies(game, strategies, precision)
         moved = max(float(np.abs(a - b).max()) for a, b in zip(replies, strategies, strict=True))
         if moved < 1e-9:
             return strategies

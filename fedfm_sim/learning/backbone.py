@@ -46,6 +46,13 @@ class Backbone:
         """Bytes of the frozen parameters."""
         return sum(p.numel() * p.element_size() for p in self.model.parameters())
 
+    @property
+    def answers(self) -> int:
+        """How many answers the model can give: classes, or words for a language model."""
+        config = self.model.config
+        causal = type(self.model).__name__.endswith("ForCausalLM")
+        return int(config.vocab_size if causal else config.num_labels)
+
     def forward_flops(self, examples: Examples) -> float:
         """Return the floating-point operations of one example's forward pass, counted."""
         with flop_counter() as counter, torch.no_grad():

@@ -46,6 +46,18 @@ class Examples:
         classes = None if self.classes is None else self.classes[at]
         return Examples({k: v[at] for k, v in self.inputs.items()}, self.labels[at], classes)
 
+    def labelled_by(self, told: Tensor) -> Examples:
+        """Return the examples with a model's most probable answers as labels.
+
+        ``told`` holds (N,) classes, or (N, T) words, that after token t being the label of
+        token t + 1; what is ignored stays so.
+        """
+        if told.ndim == 1:
+            return Examples(self.inputs, told, self.classes)
+        labels = torch.cat([self.labels[:, :1], told[:, :-1]], dim=1)
+        labels[self.labels < 0] = self.labels[self.labels < 0]
+        return Examples(self.inputs, labels, self.classes)
+
     @staticmethod
     def concatenate(parts: Sequence[Examples]) -> Examples:
         """Return all of ``parts``, one after the other."""

@@ -102,9 +102,8 @@ class Setting:
         }
         validation = across_domains(data.validation, domains, streams.generator("validation"))
         watermark = scenario.build_watermark()
-        watermark.enter(
-            World(federation, count, data.public, validation, _answers(federation, data), streams)
-        )
+        answers = federation.backbone.answers
+        watermark.enter(World(federation, count, data.public, validation, answers, streams))
         return cls(
             scenario,
             streams,
@@ -219,13 +218,6 @@ class Setting:
         size = min(self.scenario.contribution.examples, len(self.validation))
         index = np.linspace(0, len(self.validation) - 1, size).round().astype(np.int64)
         return self.validation.select(index)
-
-
-def _answers(federation: Federation, data: SplitData) -> int:
-    """Return how many answers the model can give: classes, or words."""
-    if data.public.labels.ndim == 2:
-        return int(federation.backbone.model.config.vocab_size)
-    return data.classes
 
 
 def _costs(

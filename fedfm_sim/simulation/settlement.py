@@ -53,11 +53,11 @@ def settle(
     payment = np.where(convicted, 0.0, play.payments)
     fine = np.where(convicted, sanctions.fine, 0.0)
     found = draw_audits(sanctions.watch_rate, count, watch)
-    theft = np.zeros(count)
+    exposed = np.zeros(count, dtype=bool)
     for seller, sale in play.sales.items():
         if found[seller] and sale.accused is not None:
-            theft[sale.accused] += sanctions.theft_fine
-    fine += theft
+            exposed[sale.accused] = True
+            fine[sale.accused] += sanctions.theft_fine
     bounty, fee = np.zeros(count), np.zeros(count)
     for reporter, accused in play.accusations.items():
         true = convicted[accused]
@@ -88,8 +88,4 @@ def settle(
         efficiency=play.burden,
         prices=play.setting.scenario.prices,
     )
-    exposed = np.zeros(count, dtype=bool)
-    exposed[
-        [sale.accused for k, sale in play.sales.items() if found[k] and sale.accused is not None]
-    ] = True
     return Settlement(audited, convicted, exposed, utility)

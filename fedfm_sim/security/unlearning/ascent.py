@@ -54,12 +54,11 @@ class GradientAscent(Executor):
             update={"epochs": 1, "optimizer": "sgd", "learning_rate": self.rate}
         )
         data, rng, row = request.forgotten, request.streams.generator("climb"), start
-        owner = next(k for k, part in enumerate(request.forget) if len(part))
         for _ in range(self.batches):
             if loss_over_chance(request, row) >= self.goal:
                 break
             batch = data.select(rng.permutation(len(data))[: settings.batch_size])
-            rows = yield Task(row[None], [batch], [owner], settings, upwards)
+            rows = yield Task(row[None], [batch], [request.owner], settings, upwards)
             row = near(rows[0])
         return row
 
@@ -67,15 +66,7 @@ class GradientAscent(Executor):
 def loss_over_chance(request: Request, row: Tensor) -> float:
     """Return an adapter's (P,) mean loss on the forgotten data, over that of guessing."""
     losses = request.federation.evaluate(row[None], request.forgotten).losses
-    return float(losses.mean()) / log(answers_of(request))
-
-
-def answers_of(request: Request) -> int:
-    """Return the number of answers that the model can give."""
-    config = request.federation.backbone.model.config
-    if request.server.labels.ndim == 2:
-        return int(config.vocab_size)
-    return int(config.num_labels)
+    return float(losses.mean()) / log(request.federation.backbone.answers)
 
 
 class ProjectedAscent(GradientAscent):
@@ -130,7 +121,8 @@ class MultiTask(Executor):
 
     def steps(self, request: Request) -> Steps:
         """Yield rounds over both kinds of data."""
-        answers, rng = answers_of(request), request.streams.generator("answers")
+        answers = request.federation.backbone.answers
+        rng = request.streams.generator("answers")
         shards = [
             mixture(kept, ignorant(gone, answers, rng), answers, self.repeats)
             for kept, gone in zip(request.retain, request.forget, strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -46,8 +45,8 @@ class AdapterNegation(Executor):
         negative = subtracted(request)
         if negative is None:
             settings = federation.settings.model_copy(update={"epochs": self.epochs})
-            owner = next(k for k, part in enumerate(request.forget) if len(part))
-            rows = yield Task(federation.initial[None], [request.forgotten], [owner], settings)
+            start, data = federation.initial[None], request.forgotten
+            rows = yield Task(start, [data], [request.owner], settings)
             negative = changes(federation.layout, rows, federation.initial)[0]
         adapter, _ = fold(federation.layout, -self.scale * negative, request.adapter)
         return (yield from mending(request, adapter, self.rounds))
@@ -57,9 +56,8 @@ def subtracted(request: Request) -> Tensor | None:
     """Return the sum of the leaver's weighted changes ``dW`` (D,) over all kept rounds."""
     layout = request.federation.layout
     parts = [
-        float(past.weights[row]) * changes(layout, past.updates[row][None], past.reference)[0]
-        for past in request.history
-        for row in np.flatnonzero(past.members == request.client)
+        part * changes(layout, update[None], reference)[0]
+        for part, update, reference in request.sent()
     ]
     return torch.stack(parts).sum(0) if parts else None
 
@@ -92,11 +90,8 @@ class Distillation(Executor):
         if request.client is None or not request.history:
             return request.federation.initial
         adapter = request.adapter.clone()
-        for past in request.history:
-            for row, member in enumerate(past.members.tolist()):
-                if member == request.client:
-                    part = float(past.weights[row])
-                    adapter -= part * (past.updates[row] - past.reference)
+        for part, update, reference in request.sent():
+            adapter -= part * (update - reference)
         return adapter
 
 
@@ -106,10 +101,7 @@ def answered(request: Request, teacher: Tensor) -> Examples:
     said = log_probabilities(federation.backbone, federation.layout, teacher[None], inputs)[0]
     if inputs.labels.ndim == 1:
         return Examples(inputs.inputs, said.exp())
-    words = said.argmax(-1)
-    labels = torch.cat([inputs.labels[:, :1], words[:, :-1]], dim=1)
-    labels[inputs.labels < 0] = inputs.labels[inputs.labels < 0]
-    return Examples(inputs.inputs, labels)
+    return inputs.labelled_by(said.argmax(-1))
 
 
 class Scrubbing(Executor):

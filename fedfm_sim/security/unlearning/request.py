@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -79,6 +79,17 @@ class Request:
             raise UserError("there is nothing to forget")
         if not any(map(len, self.retain)):
             raise UserError("nothing would be left to retain")
+
+    @property
+    def owner(self) -> int:
+        """The first participant that has something to forget."""
+        return next(k for k, part in enumerate(self.forget) if len(part))
+
+    def sent(self) -> Iterator[tuple[float, Tensor, Tensor]]:
+        """Yield what the leaver sent: its part of a round, its update (P,), the reference (P,)."""
+        for past in self.history:
+            for row in np.flatnonzero(past.members == self.client):
+                yield float(past.weights[row]), past.updates[row], past.reference
 
     @property
     def forgotten(self) -> Examples:

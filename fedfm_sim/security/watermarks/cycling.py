@@ -22,6 +22,7 @@ from fedfm_sim.security.watermarks.verification import Claim, claim, intersectio
 from fedfm_sim.security.watermarks.white_box import (
     directions,
     hinge,
+    read_bits,
     responses,
     unmarked_deviation,
 )
@@ -66,8 +67,7 @@ class FedCIP(Watermark):
         found = []
         for cycle in cycles:
             of = directions(layout, [self.key_of(cycle)])
-            signed = responses(layout, adapter.double()[None], of) * of.signs
-            found.append(int((signed > 0).sum()))
+            found.append(int(read_bits(layout, adapter[None], of).sum()))
         return tuple(
             claim(f"cycle {cycle}", hits, self.bits, 0.5, len(cycles))
             for cycle, hits in zip(cycles, found, strict=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.learning.adapter_files import StoredAdapter, new_folder
+from fedfm_sim.learning.adapter_files import StoredAdapter
 from fedfm_sim.security.watermarks.key import Key, layout_digest
 from fedfm_sim.security.watermarks.signed import check_signature, read_private_key, signed_key
 from fedfm_sim.security.watermarks.verification import Claim, Trace, claim, similarity_scores
@@ -56,7 +56,6 @@ def mark(stored: StoredAdapter, key: Key, out: Path, margin: float = MARGIN) -> 
         raise UserError(
             f"only {found} of {key.bits} bits survive storage as {kind}; take a larger margin"
         )
-    new_folder(out)
     stored.rewrite(row, out)
     return claim(key.owner, found, key.bits)
 

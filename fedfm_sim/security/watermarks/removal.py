@@ -104,11 +104,7 @@ class Distil(Removal):
     def wash(self, adapter: Tensor, thief: Thief) -> Tensor:
         """Return the student, which shares no number with the stolen adapter."""
         answers = thief.federation.evaluate(adapter[None], thief.data).predictions[0]
-        labels = torch.from_numpy(answers)
-        if labels.ndim == 2:  # what is said after token t is the label of token t + 1
-            labels = torch.cat([thief.data.labels[:, :1], labels[:, :-1]], dim=1)
-            labels[thief.data.labels < 0] = thief.data.labels[thief.data.labels < 0]
-        pupil = Examples(thief.data.inputs, labels, thief.data.classes)
+        pupil = thief.data.labelled_by(torch.from_numpy(answers))
         return _trained(thief.federation.initial, thief, pupil, self.steps)
 
 
