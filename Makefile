@@ -18,8 +18,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready  ## set up, run the quickstart scenario, print its table and report
 	$(BIN)/fedfm-sim run quickstart --out runs/quickstart
 
-test: $(VENV)/.ready  ## set up and run the test suite (minutes)
-	$(BIN)/pytest
+test: $(VENV)/.ready  ## set up and run the test suite on all cores, four at most (minutes)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.ready  ## the tests that take minutes: several seeds, all notebooks
 	$(BIN)/pytest -m slow

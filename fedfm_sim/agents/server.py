@@ -5,8 +5,8 @@ from __future__ import annotations
 import mesa
 
 from fedfm_sim.agents.participant import Terms
-from fedfm_sim.mechanisms.audit import Sanctions
 from fedfm_sim.mechanisms.protocol import Market, Mechanism
+from fedfm_sim.mechanisms.sanctions import Sanctions
 
 
 class Server(mesa.Agent):  # type: ignore[misc]

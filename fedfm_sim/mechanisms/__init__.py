@@ -7,7 +7,7 @@ game; it never sees an update. Money and value are in one unit throughout.
 - `contribution`: what each participant adds to the coalition game of a round.
 - `stackelberg`, `auctions`, `sharing`: the payment mechanisms, each a subclass
   of `Mechanism` and a line in `MECHANISMS`.
-- `reputation`: trust from evidence. `audit`: what cheating must cost.
+- `reputation`: trust from evidence. `sanctions`: what cheating must cost.
 - `accounts`: where every unit of money went.
 """
 
@@ -56,15 +56,6 @@ from fedfm_sim.mechanisms.auctions.strongly_budget_balanced import (
 )
 from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
 from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
-from fedfm_sim.mechanisms.audit import (
-    Sanctions,
-    deterrence_rate,
-    deterring_discount,
-    deterring_fine,
-    draw_audits,
-    exclusion_deters,
-    expected_fine,
-)
 from fedfm_sim.mechanisms.contest import ContestEquilibrium, best_prize, contest
 from fedfm_sim.mechanisms.contracts import (
     ContractMenu,
@@ -111,6 +102,15 @@ from fedfm_sim.mechanisms.protocol import (
 )
 from fedfm_sim.mechanisms.reputation import Opinion, Reputation, beta_reputation, consensus, opinion
 from fedfm_sim.mechanisms.revenue import RevenueSharing
+from fedfm_sim.mechanisms.sanctions import (
+    Sanctions,
+    deterrence_rate,
+    deterring_discount,
+    deterring_fine,
+    draw_audits,
+    exclusion_deters,
+    expected_fine,
+)
 from fedfm_sim.mechanisms.sharing import ContributionShare, ProportionalShare, proportional_shares
 from fedfm_sim.mechanisms.stackelberg import (
     PostedPrice,

@@ -27,9 +27,9 @@ from fedfm_sim.learning.datasets import DATASETS
 from fedfm_sim.learning.partitions import DataSettings
 from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.mechanisms import MECHANISMS
-from fedfm_sim.mechanisms.audit import Sanctions
 from fedfm_sim.mechanisms.contribution import SCHEMES
 from fedfm_sim.mechanisms.protocol import Mechanism
+from fedfm_sim.mechanisms.sanctions import Sanctions
 from fedfm_sim.security.attacks import ATTACKS, Attack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.privacy import LEAKAGE, PROTECTIONS, LeakageMeasure, Protection

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fedfm_sim.mechanisms.audit import deterrence_rate
+from fedfm_sim.mechanisms.sanctions import deterrence_rate
 from fedfm_sim.mechanisms.theft import theft_threshold
 from fedfm_sim.simulation.setting import Setting
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fedfm_sim.agents.utility import Utility
 from fedfm_sim.mechanisms.accounts import AccountBook
-from fedfm_sim.mechanisms.audit import draw_audits
+from fedfm_sim.mechanisms.sanctions import draw_audits
 from fedfm_sim.simulation.play import Play
 
 Array = npt.NDArray[np.float64]
