@@ -9,10 +9,12 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
@@ -58,13 +60,14 @@ class EmpiricalGame:
     ----------
     samples : (R, n, a_1, ..., a_n) array
         Replicate r of player i's payoff in each profile. The replicates of one r share their
-        seed over all profiles, so that a resample keeps what they have in common.
+        seed over all profiles, so that a resample keeps what they have in common. Profiles
+        with fewer replicates than others end in NaN.
     actions : tuple of n tuples of str
 
     Raises
     ------
     UserError
-        When there is no replicate, or the payoffs are no game.
+        When there is no replicate of a profile, or the payoffs are no game.
     """
 
     samples: Array
@@ -74,6 +77,9 @@ class EmpiricalGame:
         if self.samples.ndim < 3 or not len(self.samples):
             raise UserError("an empirical game needs at least one replicate of every profile")
         NormalFormGame(self.samples[0], self.actions)
+        missing = np.isnan(self.samples)
+        if (missing[:-1] & ~missing[1:]).any() or (missing.any(1) != missing.all(1)).any():
+            raise UserError("payoffs must be finite; NaN only ends a profile's replicates")
         _ = self.game
 
     @classmethod
@@ -94,10 +100,14 @@ class EmpiricalGame:
             When a profile is missing or there twice for a seed.
         """
         actions = tuple(tuple(map(str, dict.fromkeys(frame[name]))) for name in players)
-        seeds = list(dict.fromkeys(frame["seed"]))
-        shape = (len(seeds), *map(len, actions))
+        if frame.duplicated(["seed", *players]).any():
+            raise UserError("a profile is there twice for a seed")
+        # Each profile's replicates in the order of their seeds, those that all have first.
+        shared = frame.groupby("seed")["seed"].transform("size")
+        frame = frame.iloc[np.lexsort((frame["seed"], -shared))]
+        replicate = frame.groupby(list(players)).cumcount().to_numpy()
+        shape = (int(replicate.max()) + 1, *map(len, actions))
         samples = np.full((len(payoffs), *shape), np.nan)
-        replicate = np.array([seeds.index(seed) for seed in frame["seed"]], dtype=np.int64)
         index = (
             replicate,
             *(
@@ -105,42 +115,59 @@ class EmpiricalGame:
                 for name, own in zip(players, actions, strict=True)
             ),
         )
-        if len(frame) != int(np.prod(shape)):
-            raise UserError(f"{len(frame)} rows for {int(np.prod(shape))} profiles and seeds")
+        played = len(frame.drop_duplicates(list(players)))
+        if played != int(np.prod(shape[1:])):
+            raise UserError(f"{played} profiles were played of {int(np.prod(shape[1:]))}")
         for i, name in enumerate(payoffs):
             samples[i][index] = frame[name].to_numpy(dtype=np.float64)
         return cls(np.moveaxis(samples, 0, 1), actions)
 
     @property
     def replicates(self) -> int:
-        """The number of replicates R."""
+        """The largest number of replicates R of a profile."""
         return len(self.samples)
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """The number of replicates of each profile, (a_1, ..., a_n)."""
+        return np.asarray((~np.isnan(self.samples[:, 0])).sum(axis=0))
 
     @cached_property
     def game(self) -> NormalFormGame:
         """The game of mean payoffs."""
-        return NormalFormGame(self.samples.mean(axis=0), self.actions)
+        return NormalFormGame(np.nanmean(self.samples, axis=0), self.actions)
 
     @cached_property
     def standard_errors(self) -> Array:
         """Standard error of each mean payoff (n, a_1, ..., a_n); NaN for one replicate."""
-        if self.replicates < 2:
-            return np.full(self.samples.shape[1:], np.nan)
-        return np.asarray(self.samples.std(axis=0, ddof=1) / np.sqrt(self.replicates))
+        away = self.samples - self.game.payoffs
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = np.nansum(away**2, axis=0) / (self.counts - 1)
+        return np.asarray(np.sqrt(variance / self.counts))
+
+    def resampled(self, rng: np.random.Generator) -> NormalFormGame:
+        """Return a game of means over replicates drawn with replacement.
+
+        Profiles with the same number of replicates have the same ones drawn.
+        """
+        drawn = rng.random(self.replicates).reshape(-1, *[1] * self.counts.ndim)
+        index = (drawn * self.counts).astype(np.int64)
+        taken = np.take_along_axis(self.samples, index[:, None], axis=0)
+        rank = np.arange(self.replicates).reshape(drawn.shape)
+        kept = (rank < self.counts)[:, None]
+        return NormalFormGame(np.where(kept, taken, 0.0).sum(axis=0) / self.counts)
 
     def solve(self, rng: np.random.Generator, concept: Concept = "nash") -> tuple[Intervals, ...]:
         """Return the mean game's equilibria, each with bootstrap intervals over replicates.
 
         Every resample is solved; of its equilibria the one nearest in strategies is taken.
         """
-        means = [
-            NormalFormGame(
-                self.samples[rng.integers(0, self.replicates, self.replicates)].mean(axis=0)
-            )
-            for _ in range(RESAMPLES)
-        ]
-        resampled = [(game, solve(game, concept)) for game in means]
-        return tuple(_intervals(own, resampled) for own in solve(self.game, concept))
+        means = [self.resampled(rng) for _ in range(RESAMPLES)]
+        found = [solve(game, concept) for game in means]
+        return tuple(
+            intervals(own, [game.evaluated(own.strategies).regret for game in means], found)
+            for own in solve(self.game, concept)
+        )
 
     def most_wanted(self, count: int = 1) -> list[tuple[int, ...]]:
         """Return the profiles where another replicate would change the answer most.
@@ -171,22 +198,27 @@ def deterrence_ratio(cost: float, benefit: float) -> float:
     return cost / benefit
 
 
-def _intervals(
-    own: Equilibrium, resampled: list[tuple[NormalFormGame, tuple[Equilibrium, ...]]]
+def intervals(
+    own: Equilibrium, regrets: Sequence[float], resampled: Sequence[tuple[Equilibrium, ...]]
 ) -> Intervals:
-    payoffs, regrets = [], []
-    counts = [np.zeros(len(s)) for s in own.strategies]
-    for game, found in resampled:
-        regrets.append(float(game.regrets(own.strategies).max()))
-        if not found:
-            continue
-        nearest = min(found, key=lambda other: _apart(own, other))
-        payoffs.append(nearest.payoffs)
-        for total, strategy in zip(counts, nearest.strategies, strict=True):
-            total += strategy > 0.01
+    """Return what resampling makes of an equilibrium.
+
+    Parameters
+    ----------
+    own : Equilibrium
+        Of the mean game.
+    regrets : sequence of float
+        That of its strategies in each resampled game.
+    resampled : sequence of tuples of Equilibrium
+        The equilibria of each resampled game.
+    """
+    nearest = [min(found, key=lambda other: _apart(own, other)) for found in resampled if found]
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(payoffs, [tail, 1 - tail], axis=0)
-    shares = tuple(total / len(payoffs) for total in counts)
+    low, high = np.quantile([near.payoffs for near in nearest], [tail, 1 - tail], axis=0)
+    shares = tuple(
+        np.mean([near.strategies[i] > 0.01 for near in nearest], axis=0)
+        for i in range(len(own.strategies))
+    )
     return Intervals(own, low, high, float(np.quantile(regrets, LEVEL)), shares)
 
 

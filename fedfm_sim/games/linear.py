@@ -53,7 +53,7 @@ def zero_sum(payoffs: Array) -> Equilibrium:
 def _maximin(payoffs: Array) -> tuple[Array, float]:
     rows, columns = payoffs.shape
     lowest = np.r_[np.zeros(rows), -np.inf]
-    solved = _least(
+    solved = least(
         np.r_[np.zeros(rows), -1],
         np.c_[-payoffs.T, np.ones(columns)],
         np.zeros(columns),
@@ -61,7 +61,7 @@ def _maximin(payoffs: Array) -> tuple[Array, float]:
         np.c_[lowest, np.full(rows + 1, np.inf)],
     )
     assert solved is not None  # a finite game has a value
-    return _distribution(solved[0][:rows]), -solved[1]
+    return distribution(solved[0][:rows]), -solved[1]
 
 
 def correlated(
@@ -97,10 +97,10 @@ def correlated(
                 only[advised] = gain[advised]
                 bounds.append(np.moveaxis(only, 0, i).ravel())
     whole = np.ones((1, aim.size))
-    solved = _least(-aim.ravel(), np.array(bounds), np.zeros(len(bounds)), whole)
+    solved = least(-aim.ravel(), np.array(bounds), np.zeros(len(bounds)), whole)
     assert solved is not None  # every Nash equilibrium is one
-    distribution = _distribution(solved[0]).reshape(aim.shape)
-    return distribution, float((distribution * aim).sum())
+    joint = distribution(solved[0]).reshape(aim.shape)
+    return joint, float((joint * aim).sum())
 
 
 def stackelberg(leader: Array, follower: Array) -> Commitment:
@@ -111,9 +111,9 @@ def stackelberg(leader: Array, follower: Array) -> Commitment:
     best: Commitment | None = None
     for reply in range(columns):
         gains = (others - others[:, [reply]]).T
-        solved = _least(-own[:, reply], gains, np.zeros(columns), np.ones((1, rows)))
+        solved = least(-own[:, reply], gains, np.zeros(columns), np.ones((1, rows)))
         if solved and (best is None or -solved[1] > best.value + 1e-12 * game.scale):
-            x = _distribution(solved[0])
+            x = distribution(solved[0])
             best = Commitment(x, reply, float(x @ own[:, reply]), float(x @ others[:, reply]))
     assert best is not None  # some reply is best against any mixture
     return best
@@ -155,7 +155,7 @@ def security_game(
         slope = free - caught
         rows = np.diag(-slope)
         rows[:, target] += slope[target]
-        solved = _least(
+        solved = least(
             -np.where(np.arange(len(good)) == target, good - bad, 0),
             np.r_[rows, np.ones((1, len(good)))],
             np.r_[free[target] - free, resources],
@@ -192,7 +192,7 @@ def inspection_game(gain: float, fine: float, loss: float, cost: float) -> Equil
     return game.evaluated([np.array([1 - violations, violations]), np.array([1 - audits, audits])])
 
 
-def _least(
+def least(
     cost: Array, above: Array, limits: Array, equal: Array | None, bounds: Array | None = None
 ) -> tuple[Array, float] | None:
     """Minimise ``cost x`` with ``above x <= limits`` and ``equal x = 1``; None if infeasible.
@@ -215,6 +215,7 @@ def _least(
     return np.asarray(solved.x, dtype=np.float64), float(solved.fun)
 
 
-def _distribution(solved: Array) -> Array:
+def distribution(solved: Array) -> Array:
+    """Return a solver's chances without its rounding: none negative, 1 in sum."""
     own = np.maximum(np.asarray(solved, dtype=np.float64), 0)
     return np.asarray(own / own.sum())

@@ -55,8 +55,27 @@ def test_a_table_becomes_a_game() -> None:
     assert game.replicates == 2
     np.testing.assert_allclose(game.game.payoffs[0], [[4, 5, 6], [14, 15, 16]])
     np.testing.assert_allclose(game.standard_errors[0], np.ones((2, 3)))
-    with pytest.raises(UserError, match="5 rows for"):
-        EmpiricalGame.from_frame(frame.iloc[:5], ("x", "y"), ("a", "b"))
+    with pytest.raises(UserError, match="5 profiles were played of 6"):
+        EmpiricalGame.from_frame(frame.iloc[2:], ("x", "y"), ("a", "b"))
+    with pytest.raises(UserError, match="twice for a seed"):
+        EmpiricalGame.from_frame(pd.concat([frame, frame]), ("x", "y"), ("a", "b"))
+
+
+def test_some_profiles_may_be_played_more_often() -> None:
+    rows = [{"seed": s, "x": x, "y": "r", "a": s, "b": 0.0} for x in "pq" for s in (1, 3)]
+    rows += [{"seed": s, "x": "q", "y": "r", "a": s, "b": 0.0} for s in (9, 0)]
+    game = EmpiricalGame.from_frame(pd.DataFrame(rows), ("x", "y"), ("a", "b"))
+    assert game.counts.tolist() == [[2], [4]]
+    # What all have in common stands first, so that it is resampled together.
+    assert game.samples[:2, 0, :, 0].tolist() == [[1, 1], [3, 3]]
+    np.testing.assert_allclose(game.game.payoffs[0], np.array([[2], [13 / 4]]))
+    own = float(np.std([1, 3, 9, 0], ddof=1)) / 2
+    np.testing.assert_allclose(game.standard_errors[0], np.array([[1], [own]]))
+    rng = np.random.default_rng(0)
+    means = np.array([game.resampled(rng).payoffs[0, :, 0] for _ in range(4000)])
+    assert set(means[:, 0]) == {1, 2, 3}
+    np.testing.assert_allclose(means.mean(0), [2, 13 / 4], atol=0.1)
+    np.testing.assert_allclose(means[:, 1].std(), own * np.sqrt(3 / 4), rtol=0.05)
 
 
 def test_replicates_are_wanted_where_the_answer_hangs() -> None:
@@ -75,5 +94,9 @@ def test_what_is_no_empirical_game() -> None:
         EmpiricalGame(np.zeros((0, 2, 2, 2)), NAMES)
     with pytest.raises(UserError, match="must be finite"):
         EmpiricalGame(np.full((2, 2, 2, 2), np.nan), NAMES)
+    holes = np.zeros((3, 2, 2, 2))
+    holes[1, :, 0, 0] = np.nan
+    with pytest.raises(UserError, match="NaN only ends"):
+        EmpiricalGame(holes, NAMES)
     assert deterrence_ratio(2, 4) == 0.5
     assert deterrence_ratio(2, 0) == float("inf")
