@@ -6,17 +6,27 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fedfm_sim import cli_games, cli_watermark
+from fedfm_sim import cli_audit, cli_design, cli_games, cli_watermark
+from fedfm_sim.cli_shared import (
+    Bar,
+    Json,
+    Name,
+    Out,
+    Resume,
+    Seed,
+    Set,
+    interrupted,
+    list_registered,
+    parameters,
+)
 from fedfm_sim.core.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +38,8 @@ app = typer.Typer(
 
 app.add_typer(cli_watermark.app, name="watermark")
 app.command()(cli_games.equilibrium)
+app.command("audit")(cli_audit.audit_command)
+app.command()(cli_design.design)
 
 #: How the properties of a mechanism are headed in the list of them.
 PROMISES = {
@@ -37,37 +49,39 @@ PROMISES = {
     "monotone": "monotone",
 }
 
-Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
-
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")],
+    name: Name,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    out: Out = None,
+    set_: Set = None,
+    as_json: Json = False,
     keep_updates: Annotated[
         bool, typer.Option("--keep-updates", help="Keep every round's updates, to unlearn later.")
     ] = False,
 ) -> None:
     """Run a scenario and show who gained what."""
     from fedfm_sim.experiments.run import run as run_scenario
+    from fedfm_sim.reporting.population import print_population
     from fedfm_sim.reporting.tables import print_result
+    from fedfm_sim.simulation.result import RunResult
 
     folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
     errors = Console(stderr=True)
     try:
-        with _progress(errors, "rounds") as bar:
+        with Bar("rounds") as bar:
             result = run_scenario(name, seed, folder, set_ or [], bar, keep_updates)
     except KeyboardInterrupt:
-        errors.print("interrupted before the first round")
-        raise typer.Exit(130) from None
+        raise interrupted("before the first round") from None
     if as_json:
         print(json.dumps(result.summary, allow_nan=False))
     else:
         console = Console()
-        print_result(result, console)
+        if isinstance(result, RunResult):
+            print_result(result, console)
+        else:
+            print_population(result, console)
         console.print(f"report: {folder}/report.html", soft_wrap=True)
     if result.summary["status"] != "finished":
         errors.print(f"interrupted after {result.summary['rounds']} rounds; the results are kept")
@@ -82,16 +96,16 @@ def unlearn(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the executor, repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Remove a participant from a run's adapter, beside a federation retrained without it."""
     from fedfm_sim.experiments.unlearn import unlearn as unlearn_run
     from fedfm_sim.reporting.tables import print_forgetting
 
-    parameters = dict(_parameter(text) for text in set_ or [])
+    chosen = parameters(set_, "rounds=3")
     console, errors = Console(), Console(stderr=True)
     with errors.status("retraining, unlearning, comparing"):
-        made = unlearn_run(run, client, method, parameters)
+        made = unlearn_run(run, client, method, chosen)
     if as_json:
         rows = json.loads(made.table.to_json(orient="records"))
         print(json.dumps({"client": client, "method": method, "models": rows}))
@@ -100,25 +114,14 @@ def unlearn(
     console.print(f"adapter without participant {client}: {made.folder}/adapter", soft_wrap=True)
 
 
-def _parameter(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise UserError(f"--set {text}: expected key=value, such as rounds=3")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
-
-
 @app.command()
 def executors(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the unlearning executors: what each needs."""
     from fedfm_sim.security.unlearning import EXECUTORS
 
-    kinds = {name: EXECUTORS[name] for name in EXECUTORS}
-    _list("executor", kinds, ("needs", "source"), as_json)
+    list_registered("executor", EXECUTORS, ("needs", "source"), as_json)
 
 
 @app.command()
@@ -134,14 +137,14 @@ def scenarios() -> None:
 
 @app.command()
 def compare(
-    name: Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")],
+    name: Name,
     over: Annotated[list[str], typer.Option(help="key=value,value,...; repeatable.")],
     seed: Seed = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from --seed on.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the runs already there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    out: Out = None,
+    set_: Set = None,
+    resume: Resume = False,
+    as_json: Json = False,
 ) -> None:
     """Run a scenario under alternatives, side by side."""
     from fedfm_sim.experiments.compare import MEASURES
@@ -149,16 +152,14 @@ def compare(
     from fedfm_sim.reporting.tables import print_comparison
 
     folder = out or Path("runs") / f"compare-{Path(name).stem}"
-    errors = Console(stderr=True)
     choices = dict(_alternatives(text) for text in over)
     try:
-        with _progress(errors, "runs") as bar:
+        with Bar("runs") as bar:
             result = compare_runs(
                 name, choices, range(seed, seed + seeds), folder, set_ or [], resume, bar
             )
     except KeyboardInterrupt:
-        errors.print("interrupted; go on with --resume")
-        raise typer.Exit(130) from None
+        raise interrupted("go on with --resume") from None
     if as_json:
         print(result.runs.to_json(orient="split", index=False))
         return
@@ -176,7 +177,7 @@ def _alternatives(text: str) -> tuple[str, list[str]]:
 
 @app.command()
 def mechanisms(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the payment mechanisms: who knows what, and what holds by theorem."""
     from fedfm_sim.mechanisms import MECHANISMS
@@ -194,55 +195,42 @@ def mechanisms(
 
 @app.command()
 def attacks(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the attacks: what each is after, and what it must know."""
     from fedfm_sim.security.attacks import ATTACKS
 
-    kinds = {name: ATTACKS[name] for name in ATTACKS}
-    _list("attack", kinds, ("goal", "knowledge", "source"), as_json)
+    list_registered("attack", ATTACKS, ("goal", "knowledge", "source"), as_json)
 
 
 @app.command()
 def defences(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the aggregation rules: what the server must know for each."""
     from fedfm_sim.security.defences import DEFENCES
 
-    _list("defence", {name: DEFENCES[name] for name in DEFENCES}, ("knowledge", "source"), as_json)
+    list_registered("defence", DEFENCES, ("knowledge", "source"), as_json)
 
 
 @app.command()
 def leakage(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the measures of leakage, P of Eq. 12: each an attack on privacy, with its unit."""
     from fedfm_sim.security.privacy import LEAKAGE
 
-    _list("measure", {name: LEAKAGE[name] for name in LEAKAGE}, ("unit", "source"), as_json)
+    list_registered("measure", LEAKAGE, ("unit", "source"), as_json)
 
 
 @app.command()
 def protections(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List what the protocol can have everybody do to its update before it is sent."""
     from fedfm_sim.security.privacy import PROTECTIONS
 
-    kinds = {name: PROTECTIONS[name] for name in PROTECTIONS}
-    _list("protection", kinds, ("summary", "source"), as_json)
-
-
-def _list(what: str, kinds: Mapping[str, Any], facts: tuple[str, ...], as_json: bool) -> None:
-    listed = {name: {fact: getattr(kind, fact) for fact in facts} for name, kind in kinds.items()}
-    if as_json:
-        print(json.dumps(listed))
-        return
-    table = Table(what, *facts, box=None)
-    for name, row in listed.items():
-        table.add_row(name, *row.values())
-    Console().print(table)
+    list_registered("protection", PROTECTIONS, ("summary", "source"), as_json)
 
 
 @app.command()
@@ -257,28 +245,9 @@ def pretrain(
 
     function = PRETRAINING[name]
     folder = out or SHIPPED[name]
-    with _progress(Console(stderr=True), "epochs") as bar:
+    with Bar("epochs") as bar:
         provenance = function(folder, seed, bar)
     Console().print_json(data=provenance)
-
-
-class _progress:
-    """A progress bar on standard error that is a callable of (done, all)."""
-
-    def __init__(self, console: Console, what: str) -> None:
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=console, transient=True)
-
-    def __enter__(self) -> _progress:
-        self._bar.start()
-        self._task = self._bar.add_task("", total=None)
-        return self
-
-    def __call__(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
-
-    def __exit__(self, *_: Any) -> None:
-        self._bar.stop()
 
 
 def main() -> None:

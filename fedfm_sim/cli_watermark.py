@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedfm_sim.cli_shared import Json, list_registered
 from fedfm_sim.core.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Mark, verify and trace adapters in peft's format.")
 
 Adapter = Annotated[Path, typer.Argument(help="A folder with adapter_model.safetensors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 
 
 @app.command()
@@ -113,15 +113,7 @@ def schemes(as_json: Json = False) -> None:
     """List the schemes of scenarios: who marks, and what is proven."""
     from fedfm_sim.security.watermarks import WATERMARKS
 
-    facts = ("side", "proves", "source")
-    listed = {n: {fact: getattr(WATERMARKS[n], fact) for fact in facts} for n in WATERMARKS}
-    if as_json:
-        print(json.dumps(listed))
-        return
-    table = Table("scheme", *facts, box=None)
-    for name, row in listed.items():
-        table.add_row(name, *row.values())
-    Console().print(table)
+    list_registered("scheme", WATERMARKS, ("side", "proves", "source"), as_json)
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

@@ -135,6 +135,82 @@ class NoRegret(Policy):
         self._gains[chosen] += gain / probabilities[chosen]
 
 
+class Replicator(Policy):
+    """Shares that grow with what actions are expected to bring (Taylor and Jonker 1978).
+
+    The discrete replicator in exponential form, also called Hedge: each round
+    ``p_a ~ p_a exp(rate U_a)``. Whoever starts with all actions never quite gives one up.
+    """
+
+    rate: float = Field(default=0.3, gt=0, description="per unit of money")
+    _logits: Array | None = PrivateAttr(default=None)
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return the shares, grown by what is expected now."""
+        before = np.zeros(len(names)) if self._logits is None else self._logits
+        self._logits = before + self.rate * expected
+        return np.asarray(softmax(self._logits), dtype=np.float64)
+
+
+class RegretMatching(Policy):
+    """Actions in proportion to how much one regrets not having played them.
+
+    Hart and Mas-Colell, Econometrica 68(5), 2000, with expected regrets: what an action is
+    expected to bring, less what the mixture played is; uniform while nothing is regretted.
+    """
+
+    _regrets: Array | None = PrivateAttr(default=None)
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return the positive regrets, normalised."""
+        regrets = np.zeros(len(names)) if self._regrets is None else self._regrets
+        positive = np.maximum(regrets, 0.0)
+        total = positive.sum()
+        mixture = positive / total if total > 0 else np.full(len(names), 1 / len(names))
+        self._regrets = regrets + expected - mixture @ expected
+        return np.asarray(mixture)
+
+
+class FictitiousPlay(Policy):
+    """The best reply to what was expected on average so far (Brown 1951).
+
+    Expected utility is linear in what the others play, so that replying to its average is
+    replying to their average play.
+    """
+
+    _total: Array | None = PrivateAttr(default=None)
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return certainty of the action that is best on average."""
+        self._total = expected + (0.0 if self._total is None else self._total)
+        return _certainly(len(names), int(np.argmax(self._total)))
+
+
+class QLearning(Policy):
+    """Learnt values of own actions, played by softmax (Watkins and Dayan 1992, one state).
+
+    Utilities received alone are used, no beliefs; an action not yet tried is worth
+    ``hope``.
+    """
+
+    rate: float = Field(default=0.3, gt=0, le=1)
+    temperature: float = Field(default=0.5, gt=0, description="money")
+    hope: float = Field(default=5.0, description="money; what the untried is thought worth")
+    _values: Array | None = PrivateAttr(default=None)
+
+    def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
+        """Return the softmax of the learnt values."""
+        if self._values is None:
+            self._values = np.full(len(names), self.hope)
+        return np.asarray(softmax(self._values / self.temperature), dtype=np.float64)
+
+    def learn(self, chosen: int, probabilities: Array, utility: float) -> None:
+        """Move the value of the chosen action towards the utility received."""
+        if self._values is None:
+            self._values = np.full(len(probabilities), self.hope)
+        self._values[chosen] += self.rate * (utility - self._values[chosen])
+
+
 def _certainly(count: int, chosen: int) -> Array:
     probabilities = np.zeros(count)
     probabilities[chosen] = 1.0
@@ -149,5 +225,9 @@ POLICIES: Registry[type[Policy]] = Registry(
         "best-response": "fedfm_sim.agents.policies:BestResponse",
         "logit": "fedfm_sim.agents.policies:Logit",
         "no-regret": "fedfm_sim.agents.policies:NoRegret",
+        "replicator": "fedfm_sim.agents.policies:Replicator",
+        "regret-matching": "fedfm_sim.agents.policies:RegretMatching",
+        "fictitious-play": "fedfm_sim.agents.policies:FictitiousPlay",
+        "q-learning": "fedfm_sim.agents.policies:QLearning",
     },
 )

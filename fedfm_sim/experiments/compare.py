@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.run import run
+from fedfm_sim.experiments.batch import Plan, run_all
+from fedfm_sim.experiments.files import write_parquet
 from fedfm_sim.reporting.comparison import draw_comparison, draw_front
 from fedfm_sim.scenarios.loader import load_scenario
-from fedfm_sim.scenarios.lock import to_toml
-from fedfm_sim.scenarios.schema import Scenario
 
 Progress = Callable[[int, int], None]
 
@@ -135,22 +133,18 @@ def compare(
         load_scenario(scenario, [*overrides, *(f"{k}={v}" for k, v in chosen.items())])
         for chosen, _ in plans
     ]
-    rows = []
-    for number, ((chosen, seed), variant) in enumerate(zip(plans, loaded, strict=True)):
-        if progress is not None:
-            progress(number, len(plans))
-        folder = Path(out) / _folder_name(chosen, seed) if out is not None else None
-        summary = _stored(folder, variant, seed) if resume else None
-        if summary is None:
-            summary = run(variant, seed, folder).summary
-            if summary["status"] != "finished":
-                raise KeyboardInterrupt
-        rows.append({**chosen, "seed": seed, **_measures(summary)})
-    if progress is not None:
-        progress(len(plans), len(plans))
+    runs = [
+        Plan(_folder_name(chosen, seed), variant, seed)
+        for (chosen, seed), variant in zip(plans, loaded, strict=True)
+    ]
+    folder = None if out is None else Path(out)
+    rows = [
+        {**chosen, "seed": seed, **_measures(done.summary)}
+        for (chosen, seed), done in zip(plans, run_all(runs, folder, resume, progress), strict=True)
+    ]
     comparison = Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
-    if out is not None:
-        _save(comparison, Path(out))
+    if folder is not None:
+        _save(comparison, folder)
     return comparison
 
 
@@ -170,17 +164,7 @@ def _folder_name(chosen: Mapping[str, str], seed: int) -> str:
     return re.sub(r"[^\w.=,+-]", "_", ",".join(parts))
 
 
-def _stored(folder: Path | None, scenario: Scenario, seed: int) -> dict[str, Any] | None:
-    """Return the summary of a finished run of exactly this scenario and seed."""
-    if folder is None or not (folder / "summary.json").is_file():
-        return None
-    if (folder / "scenario.lock.toml").read_text(encoding="utf-8") != to_toml(scenario, seed):
-        return None
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return summary if summary.get("status") == "finished" else None
-
-
 def _save(comparison: Comparison, folder: Path) -> None:
-    comparison.runs.to_parquet(folder / "comparison.parquet", index=False)
+    write_parquet(folder / "comparison.parquet", comparison.runs)
     comparison.plot().savefig(folder / "comparison.png", dpi=130)
     comparison.plot_front().savefig(folder / "front.png", dpi=130)

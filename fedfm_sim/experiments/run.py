@@ -11,12 +11,15 @@ import pandas as pd
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.departure import depart
+from fedfm_sim.experiments.files import write_parquet, write_text
+from fedfm_sim.experiments.population_run import run_population
 from fedfm_sim.experiments.unlearn import save_history
 from fedfm_sim.learning.adapter_files import save_adapter
 from fedfm_sim.scenarios.loader import load_scenario
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.population_result import PopulationResult
 from fedfm_sim.simulation.result import RunResult, collect
 
 Progress = Callable[[int, int], None]
@@ -29,7 +32,7 @@ def run(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     keep_updates: bool = False,
-) -> RunResult:
+) -> RunResult | PopulationResult:
     """Run a scenario.
 
     Parameters
@@ -67,7 +70,9 @@ def run(
         raise UserError("overrides apply to a scenario's name or path, not to a Scenario")
     folder = _folder(out)
     if folder is not None:
-        _write(folder / "scenario.lock.toml", to_toml(scenario, seed))
+        write_text(folder / "scenario.lock.toml", to_toml(scenario, seed))
+    if scenario.outcomes.source == "measured":
+        return run_population(scenario, seed, folder, progress)
     status = "interrupted"
     keep = keep_updates or scenario.departure is not None
     model = FederationModel(scenario, seed, keep)
@@ -107,31 +112,21 @@ def _folder(out: str | Path | None) -> Path | None:
 
 def _write_result(folder: Path, result: RunResult, model: FederationModel) -> None:
     _write_tables(folder, result.rounds, result.participants, result.deviations)
-    _write_parquet(folder / "journal.parquet", result.journal)
+    write_parquet(folder / "journal.parquet", result.journal)
     layout = model.setting.federation.layout
     save_adapter(folder / "adapter", result.adapter, layout, model.setting.federation.backbone.name)
-    _write(folder / "summary.json", json.dumps(result.summary, indent=2, allow_nan=False) + "\n")
+    write_text(
+        folder / "summary.json", json.dumps(result.summary, indent=2, allow_nan=False) + "\n"
+    )
     if result.departure is not None:
-        _write_parquet(folder / "departure.parquet", result.departure.table)
-        _write_parquet(folder / "shares.parquet", result.departure.shares)
+        write_parquet(folder / "departure.parquet", result.departure.table)
+        write_parquet(folder / "shares.parquet", result.departure.shares)
     result.report(folder / "report.html")
 
 
 def _write_tables(
     folder: Path, rounds: pd.DataFrame, participants: pd.DataFrame, deviations: pd.DataFrame
 ) -> None:
-    _write_parquet(folder / "rounds.parquet", rounds)
-    _write_parquet(folder / "participants.parquet", participants)
-    _write_parquet(folder / "deviations.parquet", deviations)
-
-
-def _write_parquet(path: Path, table: pd.DataFrame) -> None:
-    part = path.with_suffix(".part")
-    table.to_parquet(part, index=False)
-    part.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_parquet(folder / "rounds.parquet", rounds)
+    write_parquet(folder / "participants.parquet", participants)
+    write_parquet(folder / "deviations.parquet", deviations)

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import from_numpy
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.experiments.files import write_text
 from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_scenario
@@ -269,7 +270,5 @@ def _write(
     ledger = folder / LEDGER
     entries = json.loads(ledger.read_text()) if ledger.exists() else []
     entries.append({"client": gone[-1], "method": method})
-    temporary = ledger.with_suffix(".part")
-    temporary.write_text(json.dumps(entries, indent=2) + "\n")
-    temporary.replace(ledger)
+    write_text(ledger, json.dumps(entries, indent=2) + "\n")
     return target

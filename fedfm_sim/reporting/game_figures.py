@@ -1,16 +1,22 @@
-"""Pictures of games: payoffs with their standard errors, and who replies how."""
+"""Pictures of games: payoffs with standard errors, who replies how, and how play moves."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fedfm_sim.games.dynamics import Trajectory
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals
+from fedfm_sim.games.normal_form import NormalFormGame
+from fedfm_sim.reporting.figures import STYLE
 
-STYLE = str(Path(__file__).with_name("fedfm.mplstyle"))
+#: Okabe and Ito's palette.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def draw_payoffs(
@@ -50,6 +56,131 @@ def draw_payoffs(
             axes.grid(False)
             figure.colorbar(image, ax=axes, shrink=0.8)
     return figure
+
+
+def draw_best_replies(
+    game: NormalFormGame, found: tuple[Intervals, ...], players: tuple[str, str]
+) -> Figure:
+    """Draw a game of two as a graph: from each profile an arrow to each player's best reply.
+
+    Nobody leaves a filled profile. The first equilibrium's chances are the sizes of the rings.
+    """
+    rows, columns = game.actions
+    first, second = game.payoffs
+    stable = set(game.pure_profiles())
+    with plt.style.context(STYLE):
+        figure = Figure(figsize=(3.4 + 1.3 * len(columns), 1.8 + 0.7 * len(rows)))
+        axes = figure.subplots()
+        for row, column in np.ndindex(first.shape):
+            down, across = int(first[:, column].argmax()), int(second[row].argmax())
+            for target, colour in (((down, column), "#D55E00"), ((row, across), "#0072B2")):
+                if target != (row, column):
+                    arrow = dict(_ARROW, color=colour)
+                    axes.annotate("", target[::-1], (column, row), arrowprops=arrow)
+            filled = "#009E73" if (row, column) in stable else "white"
+            axes.plot(column, row, "o", markersize=10, color=filled, markeredgecolor="#444444")
+        if found:
+            x, y = found[0].equilibrium.strategies
+            chances = np.outer(x, y)
+            for row, column in np.argwhere(chances > 0.005):
+                size = 14 + 16 * chances[row, column]
+                axes.plot(column, row, "o", markersize=size, color="none", markeredgecolor="black")
+        axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(rows) - 0.4, -0.6))
+        axes.set_title(f"Best replies: {players[0]} up and down, {players[1]} across")
+        axes.grid(False)
+        figure.tight_layout()
+    return figure
+
+
+def draw_trajectories(
+    game: NormalFormGame, paths: Mapping[str, Trajectory], found: tuple[Intervals, ...]
+) -> Figure:
+    """Draw how learning moves: in the first player's simplex, and how far from equilibrium.
+
+    The simplex is of the three actions that are played most; a player of two has a line of
+    shares instead. Regret is that of the strategies passed through.
+    """
+    names = game.actions[0]
+    with plt.style.context(STYLE):
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        played = np.sum([path.strategies[0].mean(0) for path in paths.values()], axis=0)
+        most = np.sort(np.argsort(-played, kind="stable")[:3])
+        for (name, path), colour in zip(paths.items(), COLOURS, strict=False):
+            steps = np.arange(1, len(path.regrets) + 1)
+            own = path.strategies[0]
+            if len(names) < 3:
+                left.plot(steps, own[:, 0], color=colour, label=name, lw=1.2)
+            else:
+                x, y = _in_simplex(own[:, most])
+                left.plot(x, y, color=colour, label=name, lw=1.2, alpha=0.8)
+                left.plot(x[-1], y[-1], "o", color=colour, markersize=6)
+            right.plot(steps, np.maximum(path.regrets, 1e-12), color=colour, label=name, lw=1.2)
+        equilibria = [own.equilibrium.strategies[0] for own in found]
+        if len(names) < 3:
+            for own in equilibria:
+                left.axhline(own[0], color="black", ls=":", lw=1)
+            left.set(xscale="log", xlabel="step", ylabel=f"share of {names[0]}", ylim=(-0.02, 1.02))
+        else:
+            _frame(left, [names[m] for m in most])
+            for own in equilibria:
+                left.plot(*_in_simplex(own[None, most]), "k*", markersize=12)
+        left.set_title("Play of the first player (black: equilibria)")
+        left.legend(fontsize=8)
+        right.set(xscale="log", yscale="log", xlabel="step", ylabel="largest regret, money",
+                  ylim=(1e-4 * game.scale, None))  # fmt: skip
+        right.set_title("How far from an equilibrium")
+    return figure
+
+
+def draw_front(front: pd.DataFrame) -> Figure:
+    """Draw total utility against total cost of every profile (Eq. 14), the front joined."""
+    with plt.style.context(STYLE):
+        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for rule, part in front.groupby("rule", sort=False):
+            axes.plot(part["cost"], part["utility"], "o", label=str(rule))
+        best = front[front["best"]].sort_values("cost")
+        axes.plot(best["cost"], best["utility"], color="black", lw=1, label="Pareto front")
+        for _, row in best.iterrows():
+            axes.annotate(row["profile"], (row["cost"], row["utility"]), fontsize=7,
+                          xytext=(4, -9), textcoords="offset points")  # fmt: skip
+        axes.set(xlabel="total cost, money per round", ylabel="total utility, money per round")
+        axes.set_title("Participants' utility against their cost")
+        axes.legend(fontsize=8)
+    return figure
+
+
+_ARROW = {
+    "arrowstyle": "->",
+    "alpha": 0.55,
+    "connectionstyle": "arc3,rad=0.18",
+    "shrinkA": 7,
+    "shrinkB": 7,
+}
+
+#: The corners of a simplex of three actions.
+_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
+
+
+def _in_simplex(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points of shares (k, 3); what is played beside them goes to all alike."""
+    whole = shares + (1 - shares.sum(1, keepdims=True)) / 3
+    points = whole @ _CORNERS
+    return points[:, 0], points[:, 1]
+
+
+def _frame(axes: Axes, names: Sequence[str]) -> None:
+    around = np.vstack([_CORNERS, _CORNERS[:1]])
+    axes.plot(around[:, 0], around[:, 1], color="#888888", lw=1)
+    for (x, y), name, place in zip(
+        _CORNERS, names, ((0, -0.06), (0, -0.06), (0, 0.03)), strict=True
+    ):
+        axes.text(x + place[0], y + place[1], name, ha="center", fontsize=9)
+    axes.set(xlim=(-0.15, 1.15), ylim=(-0.12, 1.0), aspect="equal")
+    axes.axis("off")
 
 
 def _labels(names: tuple[str, ...], shares: np.ndarray) -> list[str]:

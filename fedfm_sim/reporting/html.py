@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
-from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
 from fedfm_sim.reporting.figures import FIGURES, draw
+from fedfm_sim.reporting.page import picture, render
 from fedfm_sim.scenarios.lock import to_toml
 
 if TYPE_CHECKING:
@@ -20,8 +17,8 @@ if TYPE_CHECKING:
 
 def write_report(result: RunResult, path: Path) -> Path:
     """Write the report to ``path`` and return it; needs nothing but the file."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    page = environment.get_template("report.html.jinja").render(
+    page = render(
+        "report.html.jinja",
         result=result,
         summary=result.summary,
         by_kind=result.by_kind() if len(result.participants) else None,
@@ -40,7 +37,4 @@ def _picture(name: str, result: RunResult) -> str:
     axes = draw(name, result)
     figure = axes.figure
     assert isinstance(figure, Figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
-    plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return picture(figure)

@@ -73,6 +73,20 @@ def _find(source: str) -> Path:
     )
 
 
+def overridden(scenario: Scenario, values: Mapping[str, Any], origin: str = "") -> Scenario:
+    """Return a scenario with other values under dotted keys ("sanctions.fine").
+
+    Raises
+    ------
+    UserError
+        Naming ``origin``, by default the scenario, the key and what was expected.
+    """
+    content = scenario.model_dump(mode="json", exclude_none=True)
+    for key, value in values.items():
+        _put(content, key.split("."), value, f"{origin or scenario.name}: {key}")
+    return parse_scenario(content, origin or scenario.name)
+
+
 def _apply(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
@@ -82,13 +96,17 @@ def _apply(content: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    _put(content, parts, value, f"--set {override}")
+
+
+def _put(content: dict[str, Any], parts: Sequence[str], value: Any, said: str) -> None:
     section = content
     for part in parts[:-1]:
         if isinstance(section.get(part), str):
             section[part] = {"name": section[part]}
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise UserError(f"--set {override}: '{part}' holds a value, not a table")
+            raise UserError(f"{said}: '{part}' holds a value, not a table")
     section[parts[-1]] = value
 
 

@@ -30,6 +30,8 @@ from fedfm_sim.mechanisms import MECHANISMS
 from fedfm_sim.mechanisms.contribution import SCHEMES
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.sanctions import Sanctions
+from fedfm_sim.scenarios.game import DesignSettings, GameSettings
+from fedfm_sim.scenarios.outcomes import OutcomeSettings
 from fedfm_sim.security.attacks import ATTACKS, Attack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.privacy import LEAKAGE, PROTECTIONS, LeakageMeasure, Protection
@@ -47,7 +49,7 @@ class _Section(BaseModel):
 class Participants(_Section):
     """How many take part, and of which kinds; the rest are honest."""
 
-    count: int = Field(default=10, ge=1, le=10_000)
+    count: int = Field(default=10, ge=1, le=10_000_000)
     semi_honest: int = Field(default=0, ge=0)
     malicious: int = Field(default=0, ge=0)
 
@@ -109,6 +111,9 @@ class DeviationSettings(_Section):
         "stay-out",
     )
     rounds: int = Field(default=3, ge=0)
+    within_sets: bool = Field(
+        default=False, description="only actions of a participant's own set, not all for everybody"
+    )
 
 
 class Departure(_Section):
@@ -195,6 +200,9 @@ class Scenario(_Section):
         default_factory=dict, description="parameters of a removal wherever an action names it"
     )
     departure: Departure | None = None
+    outcomes: OutcomeSettings = OutcomeSettings()
+    game: GameSettings | None = None
+    design: DesignSettings = DesignSettings()
     policies: dict[Kind, dict[str, Any]] = Field(default_factory=dict)
     actions: dict[str, Action] = Field(default_factory=dict)
     action_sets: dict[Kind, tuple[str, ...]] = Field(default_factory=dict)
@@ -225,6 +233,8 @@ class Scenario(_Section):
         if self.departure is not None:
             with _within("departure"):
                 self.departure.check(self.participants.count)
+        with _within("outcomes"):
+            self.outcomes.check(self)
         with _within("data", "name"):
             DATASETS.check(self.data.name)
         for name, action in self.action_table.items():
@@ -243,6 +253,13 @@ class Scenario(_Section):
                 _known_action(name, known, "action_sets", kind)
         for name in self.deviations.actions:
             _known_action(name, known, "deviations", "actions")
+        for kind, names in (self.game.actions if self.game else {}).items():
+            allowed = dict.fromkeys(self.action_set(kind))
+            for name in names:
+                _known_action(name, allowed, "game", "actions", kind)
+        for name in self.design.policies:
+            with _within("design", "policies"):
+                POLICIES.check(name)
         for kind in KINDS:
             with _within("policies", kind):
                 policy = self.policy(kind)

@@ -150,7 +150,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         names = tuple(agent.action for agent in self.participants)
         tries = self.round >= scenario.rounds - scenario.deviations.rounds
         if tries:
-            others = [(k, a) for k in range(len(names)) for a in scenario.deviations.actions]
+            others = [(agent.index, a) for agent in self.participants for a in self._tried(agent)]
             updates.prepare([*enumerate(names), *others])
         play = Play(
             self.setting,
@@ -177,15 +177,20 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self.setting.federation.advance(measured.adapter)
         self.round += 1
 
+    def _tried(self, agent: Participant) -> list[str]:
+        """Return the deviations that a participant's are measured against."""
+        settings = self.setting.scenario.deviations
+        return [a for a in settings.actions if not settings.within_sets or a in agent.actions]
+
     def _try_deviations(self, play: Play) -> None:
         for agent in self.participants:
             k = agent.index
-            honest = play.expected_utility(k)
-            for name in self.setting.scenario.deviations.actions:
+            own, expected = play.prospect(k), play.expected_utility(k)
+            for name in self._tried(agent):
                 if name == play.names[k]:
                     continue
                 other = replace(play, names=(*play.names[:k], name, *play.names[k + 1 :]))
-                gain = other.expected_utility(k) - honest
+                new = other.prospect(k)
                 self.deviation_rows.append(
                     {
                         "round": self.round + 1,
@@ -193,7 +198,10 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                         "kind": agent.kind,
                         "played": play.names[k],
                         "action": name,
-                        "gain": gain,
+                        "gain": other.expected_utility(k) - expected,
+                        "benefit": new.unaudited - own.unaudited,
+                        "confiscated": new.guilty * new.payment - own.guilty * own.payment,
+                        "convicted": float(new.guilty) - float(own.guilty),
                     }
                 )
 
@@ -306,8 +314,15 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
             )
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Return the tables of rounds, participants and deviations so far."""
-        columns = ["round", "participant", "kind", "played", "action", "gain"]
+        """Return the tables of rounds, participants and deviations so far.
+
+        A deviation's ``gain`` is at the scenario's sanctions; an audit of chance p and a fine
+        F would make it ``benefit - p (confiscated + F convicted)``.
+        """
+        columns = [
+            *("round", "participant", "kind", "played", "action"),
+            *("gain", "benefit", "confiscated", "convicted"),
+        ]
         return (
             pd.DataFrame(self.round_rows),
             pd.DataFrame(self.participant_rows),

@@ -270,22 +270,20 @@ class Play:
         """Return the next global adapter (P,)."""
         return self.aggregate.adapter
 
-    def expected_utility(self, participant: int) -> float:
-        """Return Eq. 12 for one participant, expected over the audit lottery, money.
+    def prospect(self, participant: int) -> Prospect:
+        """Return what one participant expects, its own audit kept apart.
 
-        A convicted participant loses its payment and pays the fine. Trust is
-        that before the round, as it moves only afterwards.
+        Trust is that before the round, as it moves only afterwards.
         """
         scenario, k = self.setting.scenario, participant
         prices, sanctions = scenario.prices, scenario.sanctions
-        convicted = self.audit_probability[k] * self.guilty[k]
-        money = self.payments[k] * (1 - convicted) - sanctions.fine * convicted
+        money = self.payments[k]
         if k in self.accusations:
             right = self.guilty[self.accusations[k]]
             money += sanctions.bounty if right else -sanctions.false_report_fee
         traced = sum(sale.accused == k for sale in self.sales.values())
         money -= sanctions.watch_rate * sanctions.theft_fine * traced
-        return float(
+        unaudited = (
             money
             + self.proceeds_of(k)
             - self.cost_of(k)
@@ -293,6 +291,35 @@ class Play:
             - prices.privacy * self.leakage_of(k)
             - prices.efficiency * self.burden[k]
         )
+        return Prospect(float(unaudited), float(self.payments[k]), bool(self.guilty[k]))
+
+    def expected_utility(self, participant: int) -> float:
+        """Return Eq. 12 for one participant, expected over the audit lottery, money."""
+        chance, fine = self.audit_probability[participant], self.setting.scenario.sanctions.fine
+        return self.prospect(participant).expected(float(chance), fine)
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a participant expects of a round, before it is known whether it is audited.
+
+    Attributes
+    ----------
+    unaudited : float
+        Eq. 12 without an audit, money.
+    payment : float
+        Money that a conviction takes away.
+    guilty : bool
+        Whether an audit convicts.
+    """
+
+    unaudited: float
+    payment: float
+    guilty: bool
+
+    def expected(self, chance: float, fine: float) -> float:
+        """Return the utility expected with this chance of an audit and this fine, money."""
+        return self.unaudited - chance * self.guilty * (self.payment + fine)
 
 
 def rows(sent: dict[int, Tensor], members: list[int]) -> Tensor:

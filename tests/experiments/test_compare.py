@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import fedfm_sim as fs
-from fedfm_sim.experiments import compare as module
+from fedfm_sim.experiments import batch as module
 from fedfm_sim.experiments.compare import compare
 
 SMALL = [

@@ -1,0 +1,107 @@
+"""``fedfm-sim audit``: what a payment mechanism keeps, and the worst case of what it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fedfm_sim.cli_shared import Bar, Json, Out, Seed, interrupted, parameters
+
+if TYPE_CHECKING:
+    from fedfm_sim.mechanisms.auditing import AuditReport
+
+CAVEAT = "Searched gains are lower bounds (at least); no violation seen is no proof."
+
+#: How verdicts are coloured.
+COLOURS = {"violated": "red", "not violated": "green", "does not apply": "dim"}
+
+
+def audit_command(
+    mechanism: Annotated[str, typer.Argument(help="A name; see fedfm-sim mechanisms.")],
+    population: Annotated[str, typer.Option(help="Who takes part.")] = "lognormal-costs",
+    participants: Annotated[int, typer.Option(min=2, max=12, help="How many.")] = 6,
+    instances: Annotated[int, typer.Option(min=1, help="How many populations to draw.")] = 200,
+    seed: Seed = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the mechanism, repeatable.")
+    ] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Look for violations of what a payment mechanism should keep, and show the worst."""
+    from fedfm_sim.mechanisms.auditing import POPULATIONS, audit, make
+    from fedfm_sim.reporting.audit_figures import draw_audit
+    from fedfm_sim.reporting.page import Section, write_page
+
+    chosen = parameters(set_, "winners=3")
+    drawn_from = make(POPULATIONS, population, {"participants": participants})
+    try:
+        with Bar("instances") as bar:
+            report = audit(mechanism, drawn_from, instances, seed, chosen, bar)
+    except KeyboardInterrupt:
+        raise interrupted("nothing is kept") from None
+    folder = out or Path("runs") / f"audit-{mechanism}"
+    folder.mkdir(parents=True, exist_ok=True)
+    facts: dict[str, Any] = {
+        "mechanism": {"name": mechanism, **report.mechanism.model_dump()},
+        "population": {"name": population, **report.population.model_dump()},
+        "instances": instances,
+        "seed": seed,
+        "findings": report.to_records(),
+    }
+    (folder / "audit.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    report.to_frame().to_parquet(folder / "audit.parquet")
+    figure = draw_audit(report)
+    figure.savefig(folder / "audit.png", dpi=130)
+    write_page(
+        folder / "report.html",
+        f"Audit of {mechanism}",
+        f"{instances} instances of {participants} ({population}), seed {seed}. {CAVEAT}",
+        [
+            Section("What was looked for", figure=figure),
+            Section("The worst instance of each", table=_rows(report)),
+            Section("Parameters", listing=json.dumps(facts["mechanism"], indent=2)),
+        ],
+    )
+    if as_json:
+        print(json.dumps(facts, allow_nan=False))
+        return
+    console = Console()
+    console.print(_table(report, instances))
+    console.print(CAVEAT)
+    console.print(f"report: {folder}/report.html", soft_wrap=True)
+
+
+def _rows(report: AuditReport) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "property": each.name,
+                "verdict": each.verdict,
+                "worst": f"{each.worst:.3g} {each.unit}" if each.applies else "",
+                "violated in": f"{each.share_violated:.0%}" if each.applies else "",
+                "worst instance": each.describe(),
+            }
+            for each in report.findings
+        ]
+    )
+
+
+def _table(report: AuditReport, instances: int) -> Table:
+    table = Table(title=f"Audit of {report.name} on {instances} instances", box=None)
+    for name in ("property", "verdict", "worst", "unit", "violated in", "worst instance"):
+        table.add_column(name, justify="right" if name in ("worst", "violated in") else "left")
+    for each in report.findings:
+        numbers = ("", "", "")
+        if each.applies:
+            bound = ">= " if each.lower_bound and each.verdict == "violated" else ""
+            numbers = (f"{bound}{each.worst:.3g}", each.unit, f"{each.share_violated:.0%}")
+        verdict = f"[{COLOURS[each.verdict]}]{each.verdict}[/]"
+        table.add_row(each.name, verdict, *numbers, each.describe())
+    return table

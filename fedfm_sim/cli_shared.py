@@ -1,0 +1,84 @@
+"""What the commands have in common: options, bars, and lists of what is registered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.registry import Registry
+
+Name = Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")]
+Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep the runs already there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
+
+
+class Bar:
+    """A progress bar on standard error that is a callable of (done, all)."""
+
+    def __init__(self, what: str) -> None:
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how much is done."""
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.stop()
+
+
+def interrupted(advice: str) -> typer.Exit:
+    """Say what is left after an interruption, and return what to raise."""
+    Console(stderr=True).print(f"interrupted; {advice}")
+    return typer.Exit(130)
+
+
+def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
+    """Return the ``key=value`` pairs of a plug-in; values are JSON where they can be.
+
+    Raises
+    ------
+    UserError
+        When one is no pair; ``example`` is shown.
+    """
+    found: dict[str, Any] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UserError(f"--set {text}: expected key=value, such as {example}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def list_registered(
+    what: str, registry: Registry[Any], facts: Sequence[str], as_json: bool
+) -> None:
+    """Print what is registered, with some attributes of each."""
+    listed = {name: {fact: getattr(registry[name], fact) for fact in facts} for name in registry}
+    if as_json:
+        print(json.dumps(listed))
+        return
+    table = Table(what, *facts, box=None)
+    for name, row in listed.items():
+        table.add_row(name, *row.values())
+    Console().print(table)

@@ -1,0 +1,107 @@
+"""What a run of a population prints, and its report: one picture and the runs behind it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.scenarios.lock import to_toml
+
+if TYPE_CHECKING:
+    from fedfm_sim.simulation.population_result import PopulationResult
+
+#: Rows of the printed table; a longer run is thinned out.
+SHOWN = 12
+
+
+def print_population(result: PopulationResult, console: Console) -> None:
+    """Print shares and outcomes by round, and what the surface misses by."""
+    summary, actions = result.summary, result.actions
+    table = Table(title="What they choose, and what it leads to", box=None, padding=(0, 0, 0, 1))
+    for name in ("round", *actions, "accuracy", "attack success", "utility"):
+        table.add_column(name.replace("-", " "), justify="right")
+    every = max(1, -(-len(result.rounds) // SHOWN))
+    last = len(result.rounds) - 1
+    for place, (_, row) in enumerate(result.rounds.iterrows()):
+        if place % every == 0 or place == last:
+            success = max(row[f"success:{name}"] for name in actions)
+            table.add_row(
+                f"{row['round']:.0f}",
+                *(f"{row[f'share:{name}']:.1%}" for name in actions),
+                f"{row['accuracy']:.1%}",
+                f"{success:.1%}",
+                f"{row['utility']:.3f}",
+            )
+    console.print(table)
+    console.print(
+        f"{summary['participants']} participants; server's balance "
+        f"{summary['server_balance']:.3e} money, relative money error {summary['money_error']:.1e}"
+    )
+    console.print(measured_line(result))
+
+
+def measured_line(result: PopulationResult) -> str:
+    """Return how many runs the outcomes come from, and by how much the surface misses."""
+    measured = result.summary["measured"]
+    count = sum(run["federations"] for run in measured["runs"])
+    worst, error = max(
+        measured["held_out_error"].items(), key=lambda item: item[1], default=("nothing", 0.0)
+    )
+    return (
+        f"outcomes: {count} trained federations ('{measured['table']}'); with a share point held "
+        f"out the surface misses {worst} by {error:.3f} at most (root mean square), and "
+        f"{measured['held_out_coverage']:.0%} of runs lie within two standard deviations"
+    )
+
+
+def draw_population(result: PopulationResult) -> Figure:
+    """Draw the shares by round, and outcomes with two standard deviations of the surface."""
+    rounds = result.rounds
+    with plt.style.context(STYLE):
+        figure: Figure
+        figure, (shares, outcomes) = plt.subplots(1, 2, figsize=(11, 3.8))
+        for name in result.actions:
+            shares.plot(rounds["round"], rounds[f"share:{name}"], label=name)
+        shares.set(xlabel="round", ylabel="share of participants", ylim=(0, None))
+        shares.set_title("What they choose")
+        shares.legend()
+        drawn = {f"success:{a}": f"success_deviation:{a}" for a in result.actions}
+        drawn = {k: v for k, v in drawn.items() if rounds[k].any()}
+        for name, deviation in {"accuracy": "accuracy_deviation", **drawn}.items():
+            (line,) = outcomes.plot(rounds["round"], rounds[name], label=name.replace(":", ": "))
+            low, high = (rounds[name] + sign * 2 * rounds[deviation] for sign in (-1, 1))
+            outcomes.fill_between(rounds["round"], low, high, color=line.get_color(), alpha=0.2)
+        outcomes.set(xlabel="round", ylabel="share of test examples", ylim=(-0.02, 1.02))
+        outcomes.set_title("What it leads to (bands: two deviations of the measured surface)")
+        outcomes.legend()
+    return figure
+
+
+def write_population_report(result: PopulationResult, path: Path) -> Path:
+    """Write the report to ``path`` and return it; needs nothing but the file."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    page = environment.get_template("population.html.jinja").render(
+        result=result,
+        summary=result.summary,
+        measured=measured_line(result),
+        picture=_picture(draw_population(result)) if len(result.rounds) else None,
+        lock=to_toml(result.scenario, result.seed),
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _picture(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,62 @@
+"""What a scenario says of the game to solve in it, and of the sanctions to design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedfm_sim.agents.actions import Kind
+
+
+class GameSettings(BaseModel):
+    """Who chooses what: the profiles that ``fedfm-sim equilibrium`` has played.
+
+    Attributes
+    ----------
+    actions : dict of kind to tuple of str
+        What the participants of a kind choose from; kinds left out play by their policies.
+    players : dict of kind to int
+        How many a kind counts as in the reduced game: 1 moves as one body; from 2 on
+        each decides alone, the others standing for all the rest (deviation-preserving
+        reduction).
+    rules : dict of name to overrides
+        What the server chooses from: ``key=value`` over the scenario, by dotted key. Without
+        any, the server does not play.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actions: dict[Kind, tuple[str, ...]] = Field(min_length=1)
+    players: dict[Kind, int] = Field(default_factory=dict)
+    rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class DesignSettings(BaseModel):
+    """What ``fedfm-sim design`` may choose, and what it costs the server.
+
+    Attributes
+    ----------
+    capital : float
+        Money per round for each unit of money held as a deposit: what a participant must be
+        paid for leaving it there. The default is high, as if a round took months.
+    largest_fine : float
+        Money; nobody can be made to pay more.
+    margin : float
+        Share by which the expected sanction exceeds every benefit.
+    policies : tuple of str
+        With which policies the malicious try the designed point.
+    check_rounds : int
+        Rounds of each trial.
+    settings : dict of name to overrides
+        Alternatives that are measured, such as other defences or prices; none: the scenario.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    capital: float = Field(default=0.02, ge=0)
+    largest_fine: float = Field(default=100.0, ge=0)
+    margin: float = Field(default=0.1, ge=0)
+    policies: tuple[str, ...] = ("best-response", "regret-matching", "replicator")
+    check_rounds: int = Field(default=30, ge=3)
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)

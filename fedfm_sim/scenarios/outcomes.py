@@ -1,0 +1,85 @@
+"""Where what a round leads to comes from: training, or a surface fitted to measured runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.mechanisms.stackelberg import PostedPrice
+
+if TYPE_CHECKING:
+    from fedfm_sim.scenarios.schema import Scenario
+
+#: The tables of measured runs that are shipped.
+SHIPPED = Path(__file__).parent / "measured"
+
+#: More participants than these are never trained one by one.
+MOST_TRAINED = 10_000
+
+#: What the participants of a population, who all learn by regret, have no use for.
+UNUSED = ("policies", "action_sets", "contribution", "deviations", "departure", "watermark")
+
+
+class OutcomeSettings(BaseModel):
+    """Fidelity: with measured outcomes, very many participants choose and nobody trains.
+
+    They choose between the actions that the table's runs were measured under.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Literal["trained", "measured"] = "trained"
+    table: str | None = Field(
+        default=None, description="of measured runs: the name of a shipped one, or a path"
+    )
+
+    @property
+    def path(self) -> Path:
+        """The file of the table.
+
+        Raises
+        ------
+        UserError
+            When there is none of that name or path.
+        """
+        shipped = SHIPPED / f"{self.table}.parquet"
+        path = shipped if shipped.is_file() else Path(self.table or "")
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.parquet")))
+            raise UserError(f"outcomes.table: no file '{self.table}'; expected a path or: {known}")
+        return path
+
+    def check(self, scenario: Scenario) -> None:
+        """Refuse what a trained federation is too small for, and a population has no part for.
+
+        Raises
+        ------
+        UserError
+            When there are too many to train, or a section would be ignored.
+        """
+        if self.source == "trained":
+            if scenario.participants.count > MOST_TRAINED:
+                raise UserError(
+                    f"source: 'trained' takes at most participants.count = {MOST_TRAINED}, "
+                    f"got {scenario.participants.count}; expected 'measured' and a table"
+                )
+            return
+        if self.table is None:
+            raise UserError("table: expected the name or path of a table of measured runs")
+        mechanism = scenario.build_mechanism()
+        if not isinstance(mechanism, PostedPrice) or mechanism.price is None:
+            raise UserError("source: 'measured' needs a mechanism 'posted-price' with its price")
+        for key in UNUSED:
+            default = type(scenario).model_fields[key].get_default(call_default_factory=True)
+            if getattr(scenario, key) != default:
+                raise UserError(f"source: '{key}' plays no part where outcomes are 'measured'")
+        for key in ("audit_focus", "bounty", "watch_rate"):
+            if getattr(scenario.sanctions, key):
+                raise UserError(
+                    f"source: 'sanctions.{key}' plays no part where outcomes are 'measured'"
+                )
+        if scenario.participants.semi_honest or scenario.participants.malicious:
+            raise UserError("source: where outcomes are 'measured' all have the same actions")

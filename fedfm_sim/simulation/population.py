@@ -1,0 +1,334 @@
+"""Very many participants who learn by regret, as arrays that one step passes over.
+
+Everybody chooses between the same few actions; the terms that the server announced and the
+outcome that the shares of all lead to then decide what each action was worth. Nothing but
+``+ - * /`` and comparisons touches a participant's numbers, in one fixed order, so that the
+arrays here and the agents of `fedfm_sim.simulation.clients` agree bit for bit.
+
+References
+----------
+.. [1] S. Hart and A. Mas-Colell, "A simple adaptive procedure leading to correlated
+   equilibrium", Econometrica 68(5), 2000, pp. 1127-1150 (section 4, the unconditional rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import fsum
+
+import numpy as np
+import numpy.typing as npt
+
+from fedfm_sim.agents.utility import CostModel
+from fedfm_sim.core.random import Streams
+from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.measurements import Workload
+from fedfm_sim.simulation.model import AUDIT_EVIDENCE
+from fedfm_sim.simulation.outcomes import Outcome, OutcomeSource
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+#: Participants whose numbers are worked on together: what a core's cache can hold.
+BLOCK = 32768
+
+#: Weight that last round's evidence keeps, as `fedfm_sim.mechanisms.reputation.Reputation`.
+FADING = 0.9
+
+
+@dataclass(frozen=True)
+class Faced:
+    """What everybody faces in a round; of m actions, each tuple has m floats.
+
+    Attributes
+    ----------
+    price : float
+        Money per declared unit, for who is not convicted.
+    fine : float
+        Money that the convicted pay.
+    audit_rate : float
+        Chance of an audit.
+    conviction : tuple of float
+        Chance of an audit that convicts, by action.
+    proceeds : tuple of float
+        Money from outside, by action.
+    leakage : tuple of float
+        P of Eq. 12, by action.
+    """
+
+    price: float
+    fine: float
+    audit_rate: float
+    conviction: tuple[float, ...]
+    proceeds: tuple[float, ...]
+    leakage: tuple[float, ...]
+
+    @classmethod
+    def at(cls, scenario: Scenario, outcome: Outcome) -> Faced:
+        """Price an outcome at the terms of a scenario with a posted price."""
+        prices, sanctions = scenario.prices, scenario.sanctions
+        return cls(
+            float(scenario.mechanism["price"]),
+            sanctions.fine,
+            sanctions.audit_rate,
+            tuple((sanctions.audit_rate * outcome.detection).tolist()),
+            tuple((prices.backdoor * outcome.success).tolist()),
+            tuple(outcome.leakage.tolist()),
+        )
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a round came to over all participants.
+
+    Attributes
+    ----------
+    counts : tuple of m int
+        How many took each action.
+    audited, convicted : int
+    payment, proceeds, fine, cost : float
+        Money.
+    reputation, privacy, efficiency : float
+        Sums of R, P and E of Eq. 12.
+    utility : float
+        Sum of Eq. 12, money.
+    """
+
+    counts: tuple[int, ...]
+    audited: int
+    convicted: int
+    payment: float
+    proceeds: float
+    fine: float
+    cost: float
+    reputation: float
+    privacy: float
+    efficiency: float
+    utility: float
+
+
+class Population:
+    """A struct of arrays over n participants and m actions.
+
+    Own cost levels are lognormal, as in a trained federation; what each can do in a round
+    is drawn from what the measured participants can. Each round everybody plays an action
+    with a chance proportional to its positive regret so far, any action without one [1]_;
+    regrets compare the utility of every action at the participant's own draw of the audit
+    lottery. Trust is the same whatever one does now, and so is not regretted.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    actions : tuple of m str
+    workload : Workload
+    streams : Streams
+
+    Attributes
+    ----------
+    units, cost, burden : (m, n) arrays
+        Declared units of each action, what it costs (money, effort included), and E.
+    regrets : (m, n) array
+        Cumulative, money.
+    positive, negative : (n,) arrays
+        Faded evidence of reputation.
+    account : (n,) array
+        Money since the start.
+    action : (n,) int8 array
+        Last action.
+    payment, trust, utility : (n,) arrays
+        Of the last round; ``utility`` is Eq. 12.
+    audited, convicted : (n,) bool arrays
+        Of the last round.
+    server, outside : float
+        The other accounts, money.
+    round : int
+        Rounds finished.
+    """
+
+    def __init__(
+        self, scenario: Scenario, actions: tuple[str, ...], workload: Workload, streams: Streams
+    ) -> None:
+        self.scenario, self.actions, self.streams = scenario, actions, streams
+        self.size = size = scenario.participants.count
+        self.units, self.cost, self.burden = _work(scenario, actions, workload, streams)
+        self.regrets: Array = np.zeros((len(actions), size))
+        self.positive, self.negative, self.account = np.zeros((3, size))
+        self.payment, self.trust, self.utility = np.zeros((3, size))
+        self.action: npt.NDArray[np.int8] = np.zeros(size, dtype=np.int8)
+        self.audited, self.convicted = np.zeros((2, size), dtype=np.bool_)
+        self.server = self.outside = 0.0
+        self.round = 0
+
+    def play_round(self, source: OutcomeSource) -> tuple[Faced, Totals]:
+        """Play one round: choose, be audited, be paid, learn."""
+        self.choose()
+        faced = Faced.at(self.scenario, source.outcome(self.shares))
+        return faced, self.play(faced)
+
+    def choose(self) -> None:
+        """Let everybody choose this round's action."""
+        choices = self.draw("choice")
+        for part in self.blocks():
+            self.action[part] = draw_actions(self.regrets[:, part], choices[part])
+
+    @property
+    def shares(self) -> Array:
+        """The shares (m,) of those who chose each action."""
+        counts = [np.count_nonzero(self.action == a) for a in range(len(self.actions))]
+        return np.array(counts) / self.size
+
+    def play(self, faced: Faced) -> Totals:
+        """Audit and pay everybody for the actions chosen, and let them learn."""
+        audits, tallies = self.draw("audit"), []
+        for part in self.blocks():
+            self._play(part, audits[part], faced)
+            tallies.append(self.tally(part))
+        return self.settle(faced, tallies)
+
+    def draw(self, purpose: str) -> Array:
+        """Return this round's uniform numbers (n,) of one purpose."""
+        return self.streams.generator(purpose, self.round).random(self.size)
+
+    def blocks(self) -> Iterator[slice]:
+        """Iterate over the participants by blocks."""
+        return (slice(k, min(k + BLOCK, self.size)) for k in range(0, self.size, BLOCK))
+
+    def _play(self, part: slice, audit: Array, faced: Faced) -> None:
+        """Play the round of one block; `fedfm_sim.simulation.clients.Client.play` is the same."""
+        prices, regrets, action = self.scenario.prices, self.regrets[:, part], self.action[part]
+        utilities = np.empty_like(regrets)
+        payment = utility = cost = proceeds = np.zeros_like(audit)
+        convicted = np.zeros(audit.shape, dtype=np.bool_)
+        for a in range(len(self.actions)):
+            caught, played = audit < faced.conviction[a], action == a
+            paid = faced.price * self.units[a, part] * ~caught
+            own = paid + (faced.proceeds[a] - prices.privacy * faced.leakage[a])
+            own -= self.cost[a, part]
+            own -= prices.efficiency * self.burden[a, part]
+            own -= faced.fine * caught
+            utilities[a] = own
+            payment, utility = np.where(played, paid, payment), np.where(played, own, utility)
+            cost = np.where(played, self.cost[a, part], cost)
+            proceeds = np.where(played, faced.proceeds[a], proceeds)
+            convicted |= caught & played
+        utilities -= utility
+        regrets += utilities
+        self.payment[part], self.convicted[part] = payment, convicted
+        self.audited[part] = audited = audit < faced.audit_rate
+        self.trust[part] = trust = self._trust(part, audited, convicted)
+        self.utility[part] = utility + prices.reputation * trust
+        self.account[part] += payment + proceeds - cost - faced.fine * convicted
+
+    def _trust(self, part: slice, audited: Mask, convicted: Mask) -> Array:
+        """Return the trust before the round, and take note of the round's evidence."""
+        positive, negative = self.positive[part], self.negative[part]
+        trust = (positive + 1.0) / (positive + negative + 2.0)
+        positive *= FADING
+        positive += (audited * AUDIT_EVIDENCE + 1.0) * ~convicted
+        negative *= FADING
+        negative += convicted * AUDIT_EVIDENCE
+        return np.asarray(trust)
+
+    def tally(self, part: slice) -> tuple[list[int], list[float]]:
+        """Return what was written for a block: counts of actions and verdicts, and sums."""
+        action, counted = self.action[part], []
+        cost, burden = self.cost[0, part], self.burden[0, part]
+        for a in range(len(self.actions)):
+            played = action == a
+            counted.append(int(np.count_nonzero(played)))
+            cost = np.where(played, self.cost[a, part], cost)
+            burden = np.where(played, self.burden[a, part], burden)
+        counted += [
+            int(np.count_nonzero(verdict[part])) for verdict in (self.audited, self.convicted)
+        ]
+        written = (self.payment[part], self.trust[part], self.utility[part], cost, burden)
+        return counted, [float(each.sum()) for each in written]
+
+    def settle(self, faced: Faced, tallies: Sequence[tuple[list[int], list[float]]]) -> Totals:
+        """Close the round: add up the blocks, exactly, and book the money."""
+        counted = [sum(each) for each in zip(*(own for own, _ in tallies), strict=True)]
+        sums = [fsum(each) for each in zip(*(own for _, own in tallies), strict=True)]
+        *counts, audited, convicted = counted
+        payment, trust, utility, cost, burden = sums
+        proceeds, leakage = (
+            fsum(count * each for count, each in zip(counts, one, strict=True))
+            for one in (faced.proceeds, faced.leakage)
+        )
+        totals = Totals(
+            counts=tuple(counts),
+            audited=audited,
+            convicted=convicted,
+            payment=payment,
+            proceeds=proceeds,
+            fine=faced.fine * convicted,
+            cost=cost,
+            reputation=trust,
+            privacy=leakage,
+            efficiency=burden,
+            utility=utility,
+        )
+        audits = self.scenario.sanctions.audit_cost * audited
+        self.server += totals.fine - payment - audits
+        self.outside += cost - proceeds + audits
+        self.round += 1
+        return totals
+
+    @property
+    def money_error(self) -> float:
+        """How much money was made or lost, relative to what the accounts hold."""
+        held = [float(self.account[part].sum()) for part in self.blocks()]
+        gross = fsum(float(np.abs(self.account[part]).sum()) for part in self.blocks())
+        gross += abs(self.server) + abs(self.outside)
+        return abs(fsum([*held, self.server, self.outside])) / max(gross, 1.0)
+
+
+def draw_actions(regrets: Array, choice: Array) -> npt.NDArray[np.int8]:
+    """Return the actions (n,) of regret matching, by inversion of one uniform number each.
+
+    Parameters
+    ----------
+    regrets : (m, n) array
+    choice : (n,) array
+        In [0, 1).
+    """
+    weights = np.maximum(regrets, 0.0)
+    total = weights[0].copy()
+    for own in weights[1:]:
+        total += own
+    content = total == 0
+    if content.any():
+        weights = np.where(content, 1.0, weights)
+        total = np.where(content, float(len(weights)), total)
+    level = choice * total
+    action = np.zeros(choice.shape, dtype=np.int8)
+    passed = np.zeros_like(level)
+    for own in weights[:-1]:
+        passed += own
+        action += passed <= level
+    return action
+
+
+def _work(
+    scenario: Scenario, actions: tuple[str, ...], workload: Workload, streams: Streams
+) -> tuple[Array, Array, Array]:
+    """Return units declared, cost in money and burden E of each action, each (m, n)."""
+    size, prices = scenario.participants.count, scenario.prices
+    draws = streams.generator("costs").standard_normal(size)
+    capacity = streams.generator("capacity").choice(np.array(workload.capacity), size)
+    costs = CostModel(
+        np.exp(prices.cost_spread * draws),
+        workload.gflops_per_unit,
+        workload.megabytes,
+        workload.gigabytes,
+        prices,
+    )
+    units, cost, burden = np.empty((3, len(actions), size))
+    for a, name in enumerate(actions):
+        action = scenario.action_table[name]
+        attack = scenario.build_attack(action)
+        units[a] = action.share * capacity
+        done = units[a] if attack is None or attack.trains else np.zeros(size)
+        cost[a] = costs.cost(done) + action.effort
+        burden[a] = costs.burden(done, units[a] > 0)
+    return units, cost, burden
