@@ -34,9 +34,10 @@ format: $(VENV)/.ready  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(VENV)/.ready  ## trainer against the plain peft loop; the scenarios' figures by seed
+benchmark: $(VENV)/.ready  ## trainer against the plain peft loop; figures of scenarios and games
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/federation.py
+	$(BIN)/python benchmarks/games.py
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

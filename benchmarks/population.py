@@ -86,20 +86,25 @@ def as_a_user_runs_it() -> None:
     console.print(f"  in the last round: {shares}; accuracy {summary['accuracy_after']:.1%}")
 
 
+def report(agents: int, rounds: int) -> None:
+    """Print all figures."""
+    source = MeasuredOutcomes.fit(Measurements.load(SHIPPED / "million-clients.parquet"))
+    against_mesa(source, agents, 1_000_000, rounds)
+    for size in (10**4, 10**5, 10**6):
+        spent = seconds(population(size, source.table), source, rounds)
+        each = spent / rounds
+        console.print(
+            f"{size:>9} participants: {each:.4f} s a round, {1e9 * each / size:.0f} ns each"
+        )
+    as_a_user_runs_it()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    source = MeasuredOutcomes.fit(Measurements.load(SHIPPED / "million-clients.parquet"))
-    against_mesa(source, arguments.agents, 1_000_000, arguments.rounds)
-    for size in (10**4, 10**5, 10**6):
-        spent = seconds(population(size, source.table), source, arguments.rounds)
-        each = spent / arguments.rounds
-        console.print(
-            f"{size:>9} participants: {each:.4f} s a round, {1e9 * each / size:.0f} ns each"
-        )
-    as_a_user_runs_it()
+    report(arguments.agents, arguments.rounds)
 
 
 if __name__ == "__main__":

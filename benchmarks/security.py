@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fedfm_sim as fs
-from fedfm_sim.experiments.robustness import robustness
+from fedfm_sim.experiments.robustness import robustness, told_attackers
 from fedfm_sim.security.defences import DEFENCES
 
 #: What the malicious play, going round them.
@@ -67,22 +67,19 @@ MEASURES = {
 console = Console(width=200)
 
 
-def sections(names: list[str]) -> dict[str, dict[str, object]]:
-    """Return the defence sections, each told how many attack if it asks."""
-    told = {name: "attackers" in DEFENCES[name].model_fields for name in names}
-    return {n: {"name": n, "attackers": 4} if told[n] else {"name": n} for n in names}
-
-
 def cells(seeds: list[int], jobs: int) -> pd.DataFrame:
     """Return all cells, parts of the table in processes of their own."""
     scenario = fs.load_scenario("poisoning-vs-defences")
     defences = ["fedavg", *(name for name in DEFENCES if name not in AGGREGATIONS)]
     names = list(ATTACKS)
     work = [
-        (attacks, sections(defences), seed)
+        (attacks, told_attackers(scenario, defences), seed)
         for seed in seeds
         for attacks in ({n: ATTACKS[n] for n in names[k::4]} for k in range(4))
-    ] + [({"none": ATTACKS["none"]}, sections(list(AGGREGATIONS[1:])), seed) for seed in seeds]
+    ] + [
+        ({"none": ATTACKS["none"]}, told_attackers(scenario, list(AGGREGATIONS[1:])), seed)
+        for seed in seeds
+    ]
     tasks = (delayed(robustness)(scenario, *part) for part in work)
     return pd.concat(Parallel(n_jobs=jobs, verbose=0)(tasks), ignore_index=True)
 

@@ -10,15 +10,31 @@ from fedfm_sim.core.errors import UserError
 if TYPE_CHECKING:
     from fedfm_sim import games, mechanisms
     from fedfm_sim.experiments import run
+    from fedfm_sim.experiments.attack_game import attack_game
+    from fedfm_sim.experiments.design import design
+    from fedfm_sim.experiments.federation_game import federation_game
     from fedfm_sim.scenarios import Scenario, load_scenario
 
-__all__ = ["Scenario", "UserError", "games", "load_scenario", "mechanisms", "run"]
+__all__ = [
+    "Scenario",
+    "UserError",
+    "attack_game",
+    "design",
+    "federation_game",
+    "games",
+    "load_scenario",
+    "mechanisms",
+    "run",
+]
 
 #: Where each public name lives; whoever wants the economics alone never loads torch.
 _PLACES = {
     "Scenario": "fedfm_sim.scenarios",
     "load_scenario": "fedfm_sim.scenarios",
     "run": "fedfm_sim.experiments",
+    "attack_game": "fedfm_sim.experiments.attack_game",
+    "design": "fedfm_sim.experiments.design",
+    "federation_game": "fedfm_sim.experiments.federation_game",
 }
 
 

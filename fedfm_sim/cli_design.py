@@ -118,7 +118,7 @@ def _report(made: Design, folder: Path) -> None:
             Section(
                 "What deviations bring",
                 "Measured in trained federations: all honest, and every attack by all the "
-                "malicious; means over rounds.",
+                "malicious; one by one, in every round.",
                 gains,
             ),
             Section(

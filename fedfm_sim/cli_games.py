@@ -1,67 +1,108 @@
-"""``fedfm-sim equilibrium``: the game of attackers and server, trained and solved."""
+"""``fedfm-sim equilibrium``: a scenario's game, trained, solved, and learnt."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedfm_sim.cli_shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, interrupted
 from fedfm_sim.core.errors import UserError
+
+if TYPE_CHECKING:
+    from fedfm_sim.experiments.federation_game import FederationGame
+    from fedfm_sim.games.empirical import EmpiricalGame, Intervals
+    from fedfm_sim.reporting.page import Section
+    from fedfm_sim.scenarios.schema import Scenario
+
+#: Steps of the learning that is drawn.
+STEPS = 3000
+
+Found = tuple["Intervals", ...]
 
 
 def equilibrium(
-    name: Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")],
-    seed: Annotated[int, typer.Option(min=0, help="The first of the replicates' seeds.")] = 0,
+    name: Name,
+    seed: Seed = 0,
     replicates: Annotated[int, typer.Option(min=1, help="Seeds, from --seed on.")] = 5,
+    extra: Annotated[
+        int, typer.Option(min=0, help="More runs, where they change the answer most.")
+    ] = 0,
     attacks: Annotated[str, typer.Option(help="Actions, by commas; default: six.")] = "",
     defences: Annotated[str, typer.Option(help="Rules, by commas; default: six.")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the seeds already there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    jobs: Jobs = 2,
+    out: Out = None,
+    set_: Set = None,
+    resume: Resume = False,
+    as_json: Json = False,
 ) -> None:
-    """Solve the game of attackers and server on measured payoffs, with intervals."""
-    import numpy as np
-    from rich.progress import Progress
+    """Solve a scenario's game on measured payoffs, with intervals.
 
+    A scenario with a [game] is played by kinds of participants and the server's rules; any
+    other by its malicious participants, who choose an attack, against aggregation rules.
+    """
     from fedfm_sim.core.random import Streams
     from fedfm_sim.experiments.attack_game import ATTACKS, RULES, attack_game
-    from fedfm_sim.reporting.game_figures import draw_payoffs
+    from fedfm_sim.experiments.federation_game import federation_game
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
     folder = out or Path("runs") / f"equilibrium-{Path(name).stem}"
-    chosen = _names(attacks, ATTACKS), _names(defences, RULES)
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("replicates", total=None)
-            played = attack_game(
-                scenario, range(seed, seed + replicates), *chosen, folder, resume,
-                lambda done, total: bar.update(task, completed=done, total=total), jobs,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; go on with --resume")
-        raise typer.Exit(130) from None
+    seeds = range(seed, seed + replicates)
     rng = Streams(seed, scenario.name).generator("bootstrap")
-    found = played.game.solve(rng)
-    figure = draw_payoffs(played.game, found, ("attackers", "server"))
-    figure.savefig(folder / "payoffs.png", dpi=130)
-    wanted = [
-        [played.game.actions[i][a] for i, a in enumerate(place)]
-        for place in played.game.most_wanted(3)
-    ]
+    roles: tuple[str, ...] = ("attackers", "server")
+    whole: FederationGame | None = None
+    try:
+        with Bar("runs") as bar:
+            if scenario.game is None:
+                chosen = _names(attacks, ATTACKS), _names(defences, RULES)
+                game = attack_game(scenario, seeds, *chosen, folder, resume, bar, jobs, extra).game
+                found = game.solve(rng)
+            elif attacks or defences or extra:
+                raise UserError("--attacks, --defences and --extra: not for a scenario with [game]")
+            else:
+                whole = federation_game(scenario, seeds, folder, resume, bar, jobs)
+                game, roles, found = whole.empirical, whole.roles, whole.solve(rng)
+    except KeyboardInterrupt:
+        raise interrupted("go on with --resume") from None
+    actions = game.actions if whole is None else whole.actions
+    facts = _facts(scenario, replicates, roles, actions, game, found, whole)
+    (folder / "equilibrium.json").write_text(json.dumps(facts, indent=2) + "\n")
+    _report(scenario, folder, roles, actions, game, found, whole, rng)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    console = Console()
+    console.print(_table(roles, facts["equilibria"]))
+    for line in _lines(facts):
+        console.print(line, soft_wrap=True)
+    console.print(f"report: {folder}/report.html", soft_wrap=True)
+
+
+def _facts(
+    scenario: Scenario,
+    replicates: int,
+    roles: tuple[str, ...],
+    actions: tuple[tuple[str, ...], ...],
+    game: EmpiricalGame,
+    found: Found,
+    whole: FederationGame | None,
+) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "scenario": scenario.name,
         "replicates": replicates,
         "equilibria": [
             {
-                "attackers": _mixture(played.game.actions[0], own.equilibrium.strategies[0]),
-                "server": _mixture(played.game.actions[1], own.equilibrium.strategies[1]),
+                **{
+                    role: _mixture(names, own.equilibrium.strategies[i])
+                    for i, (role, names) in enumerate(zip(roles, actions, strict=True))
+                },
                 "payoffs": own.equilibrium.payoffs.tolist(),
                 "low": own.low.tolist(),
                 "high": own.high.tolist(),
@@ -70,29 +111,118 @@ def equilibrium(
             }
             for own in found
         ],
-        "most_wanted": wanted,
     }
-    (folder / "equilibrium.json").write_text(json.dumps(facts, indent=2) + "\n")
-    if as_json:
-        print(json.dumps(facts))
-        return
-    table = Table("", "attackers play", "server plays", "pays attackers", "pays server", "regret",
-                  box=None)  # fmt: skip
-    for number, own in enumerate(found, 1):
-        strategies, low, high = own.equilibrium.strategies, own.low, own.high
-        texts = [
-            ", ".join(f"{n} {p:.0%}" for n, p in _mixture(names, np.asarray(s)).items())
-            for names, s in zip(played.game.actions, strategies, strict=True)
+    if whole is None:
+        facts["most_wanted"] = [
+            [game.actions[i][a] for i, a in enumerate(place)] for place in game.most_wanted(3)
         ]
+        return facts
+    best, worst = whole.anarchy([own.equilibrium for own in found])
+    honest = [names[0] for names in actions]
+    return facts | {
+        "players": list(whole.game.players),
+        "epsilon_star": {" / ".join(honest): whole.epsilon_star(honest)},
+        "best_welfare": best,
+        "worst_equilibrium_welfare": worst,
+        "front": json.loads(whole.front().to_json(orient="records")),
+    }
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return what is said under the table."""
+    if "front" not in facts:
+        return [f"another replicate would tell most of: {facts['most_wanted']}"]
+    ((profile, epsilon),) = facts["epsilon_star"].items()
+    best, worst = facts["best_welfare"], facts["worst_equilibrium_welfare"]
+    ratio = f"; price of anarchy {best / worst:.3f}" if worst > 0 else ""
+    count = sum(row["best"] for row in facts["front"])
+    return [
+        f"epsilon* of {profile}: {epsilon:.3f} money per round (Eq. 13)",
+        f"welfare of the reduced game's players: {best:.2f} at best, {worst:.2f} in the worst "
+        f"equilibrium{ratio}",
+        f"profiles on the front of utility and cost (Eq. 14): {count} of {len(facts['front'])}",
+    ]
+
+
+def _table(roles: tuple[str, ...], equilibria: list[dict[str, Any]]) -> Table:
+    heads = [*(f"{role}: play" for role in roles), *(f"{role}: money" for role in roles)]
+    table = Table("", *heads, "regret", box=None)
+    for number, own in enumerate(equilibria, 1):
+        play = [", ".join(f"{name} {share:.0%}" for name, share in own[r].items()) for r in roles]
         paid = [
-            f"{own.equilibrium.payoffs[i]:.2f} ({low[i]:.2f} to {high[i]:.2f})" for i in range(2)
+            f"{own['payoffs'][i]:.2f} ({own['low'][i]:.2f} to {own['high'][i]:.2f})"
+            for i in range(len(roles))
         ]
-        regret = f"{own.equilibrium.regret:.1e}, at most {own.regret_high:.2f} of 95 % resamples"
-        table.add_row(str(number), *texts, *paid, regret)
-    console = Console()
-    console.print(table)
-    console.print(f"another replicate would tell most of: {wanted}", soft_wrap=True)
-    console.print(f"picture: {folder}/payoffs.png", soft_wrap=True)
+        regret = f"{own['regret']:.1e}, at most {own['regret_high']:.2f} of 95 % resamples"
+        table.add_row(str(number), *play, *paid, regret)
+    return table
+
+
+def _report(
+    scenario: Scenario,
+    folder: Path,
+    roles: tuple[str, ...],
+    actions: tuple[tuple[str, ...], ...],
+    game: EmpiricalGame,
+    found: Found,
+    whole: FederationGame | None,
+    rng: np.random.Generator,
+) -> None:
+    import pandas as pd
+
+    from fedfm_sim.reporting import game_figures as figures
+    from fedfm_sim.reporting.page import Section, write_page
+
+    sections: list[Section] = []
+
+    def add(name: str, heading: str, text: str, figure: Any) -> None:
+        figure.savefig(folder / f"{name}.png", dpi=130)
+        sections.append(Section(heading, text, figure))
+
+    if len(game.actions) == 2:
+        pair = (roles[0], roles[-1])
+        add("payoffs", "Payoffs", "Means and standard errors over seeds; framed: best replies.",
+            figures.draw_payoffs(game, found, pair))  # fmt: skip
+        add("best-replies", "Best replies", "Filled: nobody leaves; ringed: the equilibrium.",
+            figures.draw_best_replies(game.game, found, pair))  # fmt: skip
+    paths = _learning(game, rng)
+    single = found if all(len(game.actions) == len(o.equilibrium.strategies) for o in found) else ()
+    add("learning", "Learning", "Averages of play where a rule learns by averages.",
+        figures.draw_trajectories(game.game, paths, single))  # fmt: skip
+    if whole is not None:
+        add("front", "Utility against cost (Eq. 14)", "Totals over participants.",
+            figures.draw_front(whole.front()))  # fmt: skip
+        sections.append(Section("Runs", table=whole.runs))
+    rows = [
+        {
+            **{f"{r}: play": str(_mixture(n, own.equilibrium.strategies[i]))
+               for i, (r, n) in enumerate(zip(roles, actions, strict=True))},
+            **{f"{r}: money": f"{own.equilibrium.payoffs[i]:.3f} "
+               f"({own.low[i]:.3f} to {own.high[i]:.3f})" for i, r in enumerate(roles)},
+            "regret": own.equilibrium.regret,
+        }
+        for own in found
+    ]  # fmt: skip
+    sections.insert(0, Section("Equilibria", table=pd.DataFrame(rows)))
+    lead = f"{scenario.description} Payoffs are money, measured on {game.replicates} seeds."
+    write_page(folder / "report.html", scenario.name, lead, sections)
+
+
+def _learning(game: EmpiricalGame, rng: np.random.Generator) -> dict[str, Any]:
+    """Return the paths of the learning rules from uniform play."""
+    from fedfm_sim.games import dynamics
+
+    own = game.game
+    start = [np.full(len(names), 1 / len(names)) for names in own.actions]
+    return {
+        "best response": dynamics.best_response(own, start, STEPS, rate=0.1),
+        "logit": dynamics.logit(own, start, STEPS, precision=20 / own.scale),
+        "replicator": dynamics.replicator(own, start, STEPS, rate=2 / own.scale),
+        "fictitious play": dynamics.fictitious_play(own, start, STEPS),
+        "regret matching": dynamics.regret_matching(own, STEPS),
+        "Exp3": dynamics.exp3(own, STEPS, rng),
+        "Q-learning": dynamics.q_learning(own, STEPS, rng),
+    }
 
 
 def _names(text: str, default: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ chooses how to aggregate. Every profile is a federation that was trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,11 @@ import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.robustness import robustness
+from fedfm_sim.experiments.files import write_parquet
+from fedfm_sim.experiments.robustness import robustness, told_attackers
 from fedfm_sim.games.empirical import EmpiricalGame
+from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.security.defences import DEFENCES
 
 Progress = Callable[[int, int], None]
 
@@ -48,10 +49,11 @@ def attack_game(
     seeds: Sequence[int],
     attacks: Sequence[str] = ATTACKS,
     defences: Sequence[str] = RULES,
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     jobs: int = 1,
+    extra: int = 0,
 ) -> AttackGame:
     """Play every attack against every defence for every seed, and price the outcomes.
 
@@ -65,7 +67,7 @@ def attack_game(
 
     Parameters
     ----------
-    out : Path, optional
+    out : str or Path, optional
         Folder in which each seed's cells are kept as they are finished.
     resume : bool
         Take the seeds whose cells are there.
@@ -73,6 +75,9 @@ def attack_game(
         Called with (seeds finished, seeds).
     jobs : int
         Processes; each takes whole seeds, and the outcome is the same for any number.
+    extra : int
+        Profiles to play once more, one after the other and each with a seed of its own: that
+        where another replicate would change the answer most (`EmpiricalGame.most_wanted`).
 
     Raises
     ------
@@ -82,13 +87,27 @@ def attack_game(
     if not seeds or len(attacks) < 1 or len(defences) < 1:
         raise UserError("a game needs at least one seed, one attack and one defence")
     work = [delayed(_cells)(scenario, seed, attacks, defences, out, resume) for seed in seeds]
-    parts = []
+    parts: list[pd.DataFrame] = []
     # A process for each core is faster than threads; results come in the seeds' order.
     with parallel_config(backend="loky", inner_max_num_threads=1):
         for part in Parallel(n_jobs=jobs, return_as="generator")(work):
             parts.append(part)
             if progress is not None:
-                progress(len(parts), len(seeds))
+                progress(len(parts), len(seeds) + extra)
+    played = _played(parts)
+    for number in range(extra):
+        place = played.game.most_wanted()[0]
+        attack, defence = (
+            (names[at],) for names, at in zip(played.game.actions, place, strict=True)
+        )
+        parts.append(_cells(scenario, max(seeds) + 1 + number, attack, defence, out, resume))
+        played = _played(parts)
+        if progress is not None:
+            progress(len(parts), len(seeds) + extra)
+    return played
+
+
+def _played(parts: Sequence[pd.DataFrame]) -> AttackGame:
     cells = pd.concat(parts, ignore_index=True)
     players = ("attack", "defence")
     return AttackGame(cells, EmpiricalGame.from_frame(cells, players, ("attackers", "server")))
@@ -99,19 +118,25 @@ def _cells(
     seed: int,
     attacks: Sequence[str],
     defences: Sequence[str],
-    out: Path | None,
+    out: str | Path | None,
     resume: bool,
 ) -> pd.DataFrame:
     """Return one seed's priced cells, from the folder where they are to be found there."""
-    path = None if out is None else out / f"seed-{seed:05d}.parquet"
+    path = None if out is None else Path(out) / f"seed-{seed:05d}.parquet"
+    lock = to_toml(scenario.to_play(), seed)
     if resume and path is not None and path.is_file():
         stored = pd.read_parquet(path)
-        if set(stored["attack"]) == set(attacks) and set(stored["defence"]) == set(defences):
+        same = stored.pop("scenario").eq(lock).all()
+        if (
+            same
+            and set(stored["attack"]) == set(attacks)
+            and set(stored["defence"]) == set(defences)
+        ):
             return stored
-    named = dict.fromkeys(["fedavg", *defences])
+    named = list(dict.fromkeys(["fedavg", *defences]))
     played = dict.fromkeys(["contribute", *attacks])
     frame = robustness(
-        scenario, {name: (name,) for name in played}, _sections(scenario, named), seed
+        scenario, {name: (name,) for name in played}, told_attackers(scenario, named), seed
     )
     honest = frame[(frame["attack"] == "contribute") & (frame["defence"] == "fedavg")]
     cells = priced(frame, scenario, float(honest["accuracy"].iloc[0]))
@@ -119,20 +144,8 @@ def _cells(
     cells = cells[wanted].reset_index(drop=True)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        cells.to_parquet(part, index=False)
-        part.replace(path)
+        write_parquet(path, cells.assign(scenario=lock))
     return cells
-
-
-def _sections(scenario: Scenario, defences: Mapping[str, object]) -> dict[str, dict[str, object]]:
-    """Return a section for each rule; those that ask are told how many attack."""
-    attackers = scenario.participants.malicious
-    sections: dict[str, dict[str, object]] = {}
-    for name in defences:
-        told = "attackers" in DEFENCES[name].model_fields
-        sections[name] = {"name": name, "attackers": attackers} if told else {"name": name}
-    return sections
 
 
 def priced(frame: pd.DataFrame, scenario: Scenario, honest: float) -> pd.DataFrame:

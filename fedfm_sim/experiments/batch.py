@@ -48,17 +48,18 @@ class Finished:
 
 def run_all(
     plans: Sequence[Plan],
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     jobs: int = 1,
+    reports: bool = False,
 ) -> list[Finished]:
     """Make all runs, in their order.
 
     Parameters
     ----------
     plans : sequence of Plan
-    out : Path, optional
+    out : str or Path, optional
         Folder with one folder per run.
     resume : bool
         Take finished runs of exactly the same scenario and seed from there.
@@ -66,6 +67,8 @@ def run_all(
         Called with (runs finished, runs).
     jobs : int
         Processes; the outcome is the same for any number.
+    reports : bool
+        Write a report of each run, too.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def run_all(
     finished: list[Finished] = []
     # A process for each core is faster than threads on models this small.
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        work = [delayed(_run)(plan, out, resume) for plan in plans]
+        work = [delayed(_run)(plan, out, resume, reports) for plan in plans]
         for done in Parallel(n_jobs=jobs, return_as="generator")(work):
             if done is None:
                 raise KeyboardInterrupt
@@ -87,12 +90,12 @@ def run_all(
     return finished
 
 
-def _run(plan: Plan, out: Path | None, resume: bool) -> Finished | None:
+def _run(plan: Plan, out: str | Path | None, resume: bool, reports: bool) -> Finished | None:
     """Return the finished run; None when it was interrupted."""
-    folder = None if out is None else out / plan.name
+    folder = None if out is None else Path(out) / plan.name
     if resume and folder is not None and _is_finished(folder, plan):
         return Finished(plan, *_stored(folder))
-    made = run(plan.scenario, plan.seed, folder)
+    made = run(plan.scenario, plan.seed, folder, report=reports)
     if made.summary["status"] != "finished":
         return None
     return Finished(plan, made.summary, made.rounds, made.participants, made.deviations)

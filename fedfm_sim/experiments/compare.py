@@ -140,7 +140,9 @@ def compare(
     folder = None if out is None else Path(out)
     rows = [
         {**chosen, "seed": seed, **_measures(done.summary)}
-        for (chosen, seed), done in zip(plans, run_all(runs, folder, resume, progress), strict=True)
+        for (chosen, seed), done in zip(
+            plans, run_all(runs, folder, resume, progress, reports=True), strict=True
+        )
     ]
     comparison = Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
     if folder is not None:

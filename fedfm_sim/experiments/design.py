@@ -62,8 +62,7 @@ class Design:
         of accuracy per round, and ``why`` where nothing deters.
     temptations : DataFrame
         One row per deviation of the best alternative: ``seed``, ``path`` (what the malicious
-        play), ``participant``, ``kind``, ``action``, and `Temptations`' three columns, means
-        over rounds.
+        play), ``round``, ``participant``, ``kind``, ``action``, and `Temptations`' columns.
     frontier : DataFrame
         ``fine``, the least audit ``rate``, and by seeds its ``low`` and ``high``.
     trials : DataFrame
@@ -92,7 +91,7 @@ def design(
     scenario: Scenario,
     objective: str = "budget",
     seeds: Sequence[int] = (0, 1, 2),
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     jobs: int = 1,
@@ -112,7 +111,8 @@ def design(
     out, resume, progress, jobs
         As for `run_all`; every run is kept.
     trials : int
-        Seeds of the trials, after the measured ones; 0 for no trial.
+        New seeds of the trials, after the measured ones, besides that of the binding
+        deviation; 0 for no trial.
 
     Raises
     ------
@@ -143,6 +143,8 @@ def design(
     if deterrent is None:
         raise UserError(f"{scenario.name}: {row['why']}")
     chosen = _sanctioned(alternatives[best], deterrent.rate, deterrent.fine)
+    new = range(max(seeds) + 1, max(seeds) + 1 + trials)
+    tried = [int(table["seed"].iloc[deterrent.binding]), *new] if trials else []
     return Design(
         objective,
         best,
@@ -152,27 +154,26 @@ def design(
         settings,
         table,
         _frontier(table, scenario),
-        _trials(chosen, table, range(max(seeds) + 1, max(seeds) + 1 + trials), out, resume,
-                progress, jobs),
-    )  # fmt: skip
+        _trials(chosen, table, tried, out, resume, progress, jobs),
+    )
 
 
 def temptations_of(runs: Sequence[Finished]) -> pd.DataFrame:
-    """Return what every deviation brought over honesty, means over rounds, from runs' tables."""
-    parts = []
+    """Return what every deviation brought over honesty in every round, from runs' tables.
+
+    Honesty has to be the best reply in each round, as participants choose anew in each.
+    """
+    keys, parts = ["round", "participant", "kind"], []
     for run in runs:
-        keys = ["participant", "kind", "action"]
-        mean = run.deviations.groupby(keys, sort=True)[_MEASURES].mean().reset_index()
-        played = run.deviations.groupby(["participant", "kind"])["played"].first().reset_index()
+        table = run.deviations[[*keys, "action", *_MEASURES]]
+        played = run.deviations[[*keys, "played"]].drop_duplicates()
         own = played.rename(columns={"played": "action"}).assign(**dict.fromkeys(_MEASURES, 0.0))
-        table = pd.concat([mean, own], ignore_index=True)
-        honest = table[table["action"] == HONEST].set_index("participant")[_MEASURES]
-        table[_MEASURES] -= honest.reindex(table["participant"]).to_numpy()
+        table = pd.concat([table, own], ignore_index=True).set_index([*keys, "action"])
+        honest = table.xs(HONEST, level="action")
+        over = table.drop(HONEST, level="action").sort_index() - honest
         path = run.plan.name.split(",")[1]
-        table = table[table["action"] != HONEST].sort_values(keys)
-        parts.append(table.assign(seed=run.plan.seed, path=path))
-    columns = ["seed", "path", *keys, *_MEASURES]
-    return pd.concat(parts, ignore_index=True)[columns]
+        parts.append(over.reset_index().assign(seed=run.plan.seed, path=path))
+    return pd.concat(parts, ignore_index=True)[["seed", "path", *keys, "action", *_MEASURES]]
 
 
 def in_words(row: pd.Series) -> str:
@@ -180,7 +181,7 @@ def in_words(row: pd.Series) -> str:
     others = "all others are honest" if row["path"] == HONEST else f"the malicious {row['path']}"
     return (
         f"participant {row['participant']} ({row['kind']}, seed {row['seed']}): "
-        f"{row['action']} while {others}"
+        f"{row['action']} in round {row['round']} while {others}"
     )
 
 
@@ -210,7 +211,7 @@ def _measurements(name: str, scenario: Scenario, seeds: Sequence[int]) -> list[P
         Plan(
             f"{name},{path},seed={seed}",
             overridden(
-                scenario,
+                scenario.to_play(),
                 free
                 | {
                     "deviations.rounds": scenario.rounds,
@@ -293,7 +294,7 @@ def _trials(
     scenario: Scenario,
     table: pd.DataFrame,
     seeds: Sequence[int],
-    out: Path | None,
+    out: str | Path | None,
     resume: bool,
     progress: Progress | None,
     jobs: int,
@@ -311,7 +312,7 @@ def _trials(
                 "deviations.rounds": 0,
                 "policies.malicious": {"name": policy},
             }
-            trial = overridden(_sanctioned(scenario, part * rate, fine), values)
+            trial = overridden(_sanctioned(scenario.to_play(), part * rate, fine), values)
             for seed in seeds:
                 plans.append(Plan(f"trial,{part:g},{policy},seed={seed}", trial, seed))
                 tried.append((part, policy, seed))

@@ -107,10 +107,12 @@ class FederationGame:
     def front(self) -> pd.DataFrame:
         """Return Eq. 14: total utility against total cost of every profile, means over seeds.
 
-        ``best`` marks the Pareto front: no profile has more utility at no more cost.
+        ``welfare`` is the utility of all, the server included, so that payments cancel out;
+        ``best`` marks the Pareto front: no profile has more of it at no more cost.
         """
-        table = self.runs.groupby(["rule", "profile"], sort=False)[["utility", "cost"]].mean()
-        utility, cost = table["utility"].to_numpy(), table["cost"].to_numpy()
+        runs = self.runs.assign(welfare=self.runs["utility"] + self.runs["server"])
+        table = runs.groupby(["rule", "profile"], sort=False)[["welfare", "cost"]].mean()
+        utility, cost = table["welfare"].to_numpy(), table["cost"].to_numpy()
         beaten = (
             (utility[None] >= utility[:, None])
             & (cost[None] <= cost[:, None])
@@ -136,7 +138,7 @@ class FederationGame:
 def federation_game(
     scenario: Scenario,
     seeds: Sequence[int],
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     jobs: int = 1,
@@ -232,7 +234,7 @@ def _fixed(
         at += len(own)
         each = [name for name, count in zip(own, counts, strict=True) for _ in range(count)]
         values[f"policies.{kind}"] = {"name": "fixed", "action": each}
-    return overridden(scenario, values | {"deviations.rounds": 0})
+    return overridden(scenario.to_play(), values | {"deviations.rounds": 0})
 
 
 def _payoffs(run: Finished, kinds: Sequence[str], actions: Sequence[tuple[str, ...]]) -> Array:

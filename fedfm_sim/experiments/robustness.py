@@ -98,6 +98,16 @@ def robustness(
     return _measured(setting, cells, seed)
 
 
+def told_attackers(scenario: Scenario, defences: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return a section for each rule; those that ask are told how many attack."""
+    attackers = scenario.participants.malicious
+    return {
+        name: {"name": name}
+        | ({"attackers": attackers} if "attackers" in DEFENCES[name].model_fields else {})
+        for name in defences
+    }
+
+
 def _cell(
     setting: Setting,
     attack: str,

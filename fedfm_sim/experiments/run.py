@@ -32,6 +32,7 @@ def run(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     keep_updates: bool = False,
+    report: bool = True,
 ) -> RunResult | PopulationResult:
     """Run a scenario.
 
@@ -49,6 +50,8 @@ def run(
         Called with (rounds finished, rounds) before the first and after each.
     keep_updates : bool
         Keep what was aggregated in each round under ``out``, as unlearning needs it.
+    report : bool
+        Write the report too; its pictures take seconds.
 
     Returns
     -------
@@ -96,6 +99,8 @@ def run(
     result = collect(model, seed, status, time.perf_counter() - started, departure)
     if folder is not None:
         _write_result(folder, result, model)
+        if report:
+            result.report(folder / "report.html")
     return result
 
 
@@ -121,7 +126,6 @@ def _write_result(folder: Path, result: RunResult, model: FederationModel) -> No
     if result.departure is not None:
         write_parquet(folder / "departure.parquet", result.departure.table)
         write_parquet(folder / "shares.parquet", result.departure.shares)
-    result.report(folder / "report.html")
 
 
 def _write_tables(

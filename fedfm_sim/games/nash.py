@@ -67,7 +67,9 @@ def _add(
     pairs: list[tuple[tuple[int, ...], tuple[int, ...]]],
     found: list[Equilibrium],
 ) -> None:
-    first, second = game.payoffs
+    # In units of each player's own range, so that a small determinant means dependence.
+    spans = np.array([np.ptp(own) or 1.0 for own in game.payoffs])
+    first, second = (own / span for own, span in zip(game.payoffs, spans, strict=True))
     left = np.array([pair[0] for pair in pairs])
     right = np.array([pair[1] for pair in pairs])
     # The column player's mixture makes the rows in the support equal, and the other way.
@@ -83,7 +85,8 @@ def _add(
             own = np.maximum(part, 0)
             whole[support] = own / own.sum()
         candidate = game.evaluated(strategies)
-        if candidate.regret <= 10 * TOLERANCE * game.scale and not _known(candidate, found):
+        stable = (game.regrets(strategies) <= 10 * TOLERANCE * spans).all()
+        if stable and not _known(candidate, found):
             found.append(candidate)
 
 

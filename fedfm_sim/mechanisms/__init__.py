@@ -7,7 +7,8 @@ game; it never sees an update. Money and value are in one unit throughout.
 - `contribution`: what each participant adds to the coalition game of a round.
 - `stackelberg`, `auctions`, `sharing`: the payment mechanisms, each a subclass
   of `Mechanism` and a line in `MECHANISMS`.
-- `reputation`: trust from evidence. `sanctions`: what cheating must cost.
+- `reputation`: trust from evidence. `sanctions`: what cheating must cost; `deterrence`: the
+  cheapest that keep everybody honest. `auditing`: what a mechanism really keeps.
 - `accounts`: where every unit of money went.
 """
 
@@ -56,6 +57,7 @@ from fedfm_sim.mechanisms.auctions.strongly_budget_balanced import (
 )
 from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
 from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
+from fedfm_sim.mechanisms.auditing import AuditReport, Population, audit
 from fedfm_sim.mechanisms.contest import ContestEquilibrium, best_prize, contest
 from fedfm_sim.mechanisms.contracts import (
     ContractMenu,
@@ -83,6 +85,7 @@ from fedfm_sim.mechanisms.delay import (
     delay_response,
     fastest_round,
 )
+from fedfm_sim.mechanisms.deterrence import Deterrent, Temptations, cheapest_deterrent
 from fedfm_sim.mechanisms.fli import FairInstalments, Queues, instalments
 from fedfm_sim.mechanisms.leader import (
     BestResponses,
@@ -167,6 +170,7 @@ __all__ = [
     "Allocation",
     "Announcement",
     "AuctionResult",
+    "AuditReport",
     "Belief",
     "BestResponses",
     "BudgetFeasibleAuction",
@@ -183,6 +187,7 @@ __all__ = [
     "CosineGradient",
     "DelayEquilibrium",
     "Delivery",
+    "Deterrent",
     "DiscreteBelief",
     "DoubleAuctionResult",
     "EquilibriumBid",
@@ -202,6 +207,7 @@ __all__ = [
     "Offers",
     "Opinion",
     "OptimalAuctionResult",
+    "Population",
     "PostedPrice",
     "PostedPriceEquilibrium",
     "Properties",
@@ -215,6 +221,7 @@ __all__ = [
     "ScoringResult",
     "SecondPriceAuction",
     "StronglyBudgetBalancedAuction",
+    "Temptations",
     "TextbookGame",
     "UniformPriceResult",
     "VCGAuction",
@@ -223,6 +230,7 @@ __all__ = [
     "Yardstick",
     "YardstickTerms",
     "accuracy_model",
+    "audit",
     "best_prize",
     "best_response",
     "best_responses",
@@ -230,6 +238,7 @@ __all__ = [
     "beta_reputation",
     "budget_feasible",
     "cheapest_delay",
+    "cheapest_deterrent",
     "combinatorial",
     "consensus",
     "contest",

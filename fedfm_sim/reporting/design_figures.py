@@ -83,7 +83,7 @@ def draw_temptations(table: pd.DataFrame, point: Deterrent) -> Figure:
         names = [f"{own['action'].iloc[0]}, {_others(own['path'].iloc[0])}" for _, own in groups]
         axes.set_yticks(range(len(groups)), names)
         axes.invert_yaxis()
-        axes.set(xlabel="gain over honesty, money per round; a point per participant and seed")
+        axes.set(xlabel="gain over honesty, money; a point per participant, round and seed")
         axes.set_title("What deviations bring")
         axes.legend(fontsize=8)
     return figure

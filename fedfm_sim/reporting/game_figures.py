@@ -39,7 +39,7 @@ def draw_payoffs(
             middle = (means.max() + means.min()) / 2
             for (row, column), mean in np.ndenumerate(means):
                 error = game.standard_errors[player, row, column]
-                text = f"{mean:.1f}" + ("" if np.isnan(error) else f"\n±{error:.1f}")
+                text = f"{mean:.1f}" + ("" if np.isnan(error) else f"\n±{error:.2g}")
                 colour = "black" if mean > middle else "white"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
                 if best[row, column]:
@@ -69,7 +69,8 @@ def draw_best_replies(
     first, second = game.payoffs
     stable = set(game.pure_profiles())
     with plt.style.context(STYLE):
-        figure = Figure(figsize=(3.4 + 1.3 * len(columns), 1.8 + 0.7 * len(rows)))
+        size = (3.4 + 1.3 * len(columns), 1.8 + 0.7 * len(rows))
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         for row, column in np.ndindex(first.shape):
             down, across = int(first[:, column].argmax()), int(second[row].argmax())
@@ -83,14 +84,13 @@ def draw_best_replies(
             x, y = found[0].equilibrium.strategies
             chances = np.outer(x, y)
             for row, column in np.argwhere(chances > 0.005):
-                size = 14 + 16 * chances[row, column]
-                axes.plot(column, row, "o", markersize=size, color="none", markeredgecolor="black")
+                ring = 14 + 16 * float(chances[row, column])
+                axes.plot(column, row, "o", markersize=ring, color="none", markeredgecolor="black")
         axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
         axes.set_yticks(range(len(rows)), rows)
         axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(rows) - 0.4, -0.6))
         axes.set_title(f"Best replies: {players[0]} up and down, {players[1]} across")
         axes.grid(False)
-        figure.tight_layout()
     return figure
 
 
@@ -141,14 +141,14 @@ def draw_front(front: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
         for rule, part in front.groupby("rule", sort=False):
-            axes.plot(part["cost"], part["utility"], "o", label=str(rule))
+            axes.plot(part["cost"], part["welfare"], "o", label=str(rule))
         best = front[front["best"]].sort_values("cost")
-        axes.plot(best["cost"], best["utility"], color="black", lw=1, label="Pareto front")
+        axes.plot(best["cost"], best["welfare"], color="black", lw=1, label="Pareto front")
         for _, row in best.iterrows():
-            axes.annotate(row["profile"], (row["cost"], row["utility"]), fontsize=7,
+            axes.annotate(row["profile"], (row["cost"], row["welfare"]), fontsize=7,
                           xytext=(4, -9), textcoords="offset points")  # fmt: skip
         axes.set(xlabel="total cost, money per round", ylabel="total utility, money per round")
-        axes.set_title("Participants' utility against their cost")
+        axes.set_title("Utility of all, the server included, against cost")
         axes.legend(fontsize=8)
     return figure
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-from jinja2 import Environment, FileSystemLoader
+import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.page import Section, write_page
 from fedfm_sim.scenarios.lock import to_toml
 
 if TYPE_CHECKING:
@@ -88,20 +87,25 @@ def draw_population(result: PopulationResult) -> Figure:
 
 def write_population_report(result: PopulationResult, path: Path) -> Path:
     """Write the report to ``path`` and return it; needs nothing but the file."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    page = environment.get_template("population.html.jinja").render(
-        result=result,
-        summary=result.summary,
-        measured=measured_line(result),
-        picture=_picture(draw_population(result)) if len(result.rounds) else None,
-        lock=to_toml(result.scenario, result.seed),
+    summary, measured = result.summary, result.summary["measured"]
+    done = "" if summary["status"] == "finished" else f" of {result.scenario.rounds}: interrupted"
+    shares = pd.DataFrame(summary["shares"].items(), columns=["action", "share"])
+    errors = pd.DataFrame(
+        measured["held_out_error"].items(), columns=["outcome", "root mean square error, held out"]
     )
-    path.write_text(page, encoding="utf-8")
-    return path
-
-
-def _picture(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
-    plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return write_page(
+        path,
+        summary["scenario"],
+        f"{result.scenario.description}. Seed {summary['seed']}, {summary['participants']} "
+        f"participants, {summary['rounds']} rounds{done}.",
+        [
+            Section(
+                "Shares and outcomes by round",
+                figure=draw_population(result) if len(result.rounds) else None,
+            ),
+            Section("What they choose in the last round", table=shares),
+            Section("Where the outcomes come from", measured_line(result) + ".", table=errors),
+            Section("The runs behind them", table=pd.DataFrame(measured["runs"])),
+            Section("The scenario in full", listing=to_toml(result.scenario, result.seed)),
+        ],
+    )

@@ -57,6 +57,6 @@ class DesignSettings(BaseModel):
     capital: float = Field(default=0.02, ge=0)
     largest_fine: float = Field(default=100.0, ge=0)
     margin: float = Field(default=0.1, ge=0)
-    policies: tuple[str, ...] = ("best-response", "regret-matching", "replicator")
+    policies: tuple[str, ...] = ("best-response", "fictitious-play", "replicator")
     check_rounds: int = Field(default=30, ge=3)
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -269,6 +269,10 @@ class Scenario(_Section):
                     _known_action(name, allowed, "policies", kind, "action")
         return self
 
+    def to_play(self) -> Scenario:
+        """Return the scenario without what only the study of it needs, not a run."""
+        return self.model_copy(update={"game": None, "design": DesignSettings()})
+
     @property
     def action_table(self) -> dict[str, Action]:
         """Every action by name: the catalogue's, and the scenario's own over them."""

@@ -46,10 +46,28 @@ def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(first.cells, again.cells)
     fresh = attack_game(scenario, [3], *chosen)
     pd.testing.assert_frame_equal(first.cells, fresh.cells, check_exact=True)
+    # Another scenario is played anew, and the cells of this one are not taken for it.
+    other = fs.load_scenario("attack-defence-game", [*SMALL, "training.learning_rate=0.002"])
+    new = attack_game(other, [3], *chosen, out=tmp_path, resume=True)
+    assert (new.cells["accuracy"] != first.cells["accuracy"]).any()
     # Undefended, scaled sign flips pay; nobody earns by contributing.
     payoffs = first.game.game.payoffs
     assert payoffs[0, 1, 0] > 1
     assert payoffs[0, 0].tolist() == [0, 0]
+
+
+def test_more_runs_go_where_the_answer_hangs(tmp_path: Path) -> None:
+    scenario = fs.load_scenario("attack-defence-game", SMALL)
+    chosen = ("contribute", "sign-flip"), ("fedavg", "median")
+    first = attack_game(scenario, [3, 4], *chosen)
+    more = attack_game(scenario, [3, 4], *chosen, extra=1)
+    (place,) = first.game.most_wanted()
+    counts = np.full((2, 2), 2)
+    counts[place] = 3
+    assert more.game.counts.tolist() == counts.tolist()
+    rest = np.ones((2, 2), dtype=bool)
+    rest[place] = False
+    assert (more.game.game.payoffs == first.game.game.payoffs)[:, rest].all()
 
 
 def test_the_command(tmp_path: Path) -> None:

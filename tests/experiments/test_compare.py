@@ -53,9 +53,9 @@ def test_resume_keeps_what_is_finished_and_the_same(
     first = compare("quickstart", over, [0], tmp_path, SMALL)
     ran: list[int] = []
 
-    def counted(scenario: fs.Scenario, seed: int, out: Path | None) -> object:
+    def counted(scenario: fs.Scenario, seed: int, out: Path | None, report: bool) -> object:
         ran.append(seed)
-        return fs.run(scenario, seed, out)
+        return fs.run(scenario, seed, out, report=report)
 
     monkeypatch.setattr(module, "run", counted)
     (tmp_path / "mechanism.price=0.02,seed=0" / "summary.json").unlink()

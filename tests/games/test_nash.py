@@ -72,6 +72,14 @@ def test_everything_nashpy_finds_is_found_and_counts_are_odd(n: int, seed: int) 
         )
 
 
+def test_units_of_money_do_not_matter() -> None:
+    rng = np.random.default_rng(13)
+    first, second = rng.random((4, 4)), rng.random((4, 4))
+    for unit in (1e-6, 1.0, 1e6):
+        found = support_enumeration(NormalFormGame.from_bimatrix(unit * first, second / unit))
+        assert len(found) == 5
+
+
 def test_degenerate_games_and_one_action() -> None:
     """A continuum ([0, p, 1 - p], [1/2, 1/2]) has extreme points off equal supports."""
     game = NormalFormGame.from_bimatrix([[1, -1], [-1, 1], [0, 0]], [[1, 0], [0, 0], [0, 0]])
