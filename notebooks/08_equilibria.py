@@ -17,6 +17,7 @@
 # profile is a federation that is trained.
 
 # %%
+# %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -109,7 +110,8 @@ axes.legend()
 
 # %%
 dilemma = NormalFormGame.from_bimatrix([[2.0, -1.0], [3.0, 0.0]], [[2.0, 3.0], [-1.0, 0.0]])
-patience = critical_discount(dilemma, (0, 0), (1, 1))
+(punishment,) = dilemma.pure_equilibria()
+patience = critical_discount(dilemma, (0, 0), punishment)
 print(f"honest for ever from a discount factor of {patience:.3f} on; (T - R) / (T - P) = 1 / 3")
 
 # %%

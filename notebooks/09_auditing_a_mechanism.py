@@ -17,6 +17,7 @@
 # finds something does.
 
 # %%
+# %matplotlib inline
 import numpy as np
 import pandas as pd
 
@@ -44,9 +45,7 @@ draw_audit(second)
 for report in (lowest, second):
     for name in ("incentive compatibility", "collusion-proofness"):
         found = report.finding(name)
-        print(
-            f"{report.name}, {name}: {found.verdict}, worst {found.worst:.2f}. {found.describe()}"
-        )
+        print(f"{report.name}, {name}: {found.verdict}. {found.describe()}")
 
 # %% [markdown]
 # ## Sharing a budget

@@ -20,6 +20,7 @@
 # which all the malicious attack, and in every round everybody's deviations are played out.
 
 # %%
+# %matplotlib inline
 from tempfile import TemporaryDirectory
 
 import fedfm_sim as fs
@@ -28,7 +29,8 @@ from fedfm_sim.reporting.design_figures import draw_frontier, draw_temptations
 
 scenario = fs.load_scenario(
     "backdoor-deterrence",
-    ["rounds=3", "participants.count=8", "participants.malicious=3", "design.check_rounds=9",
+    ["rounds=2", "deviations.actions=['contribute', 'backdoor', 'stay-out']",
+     "participants.count=8", "participants.malicious=3", "design.check_rounds=15",
      "design.policies=['best-response', 'replicator']"],
 )  # fmt: skip
 folder = TemporaryDirectory()
