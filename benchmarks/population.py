@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import mesa
 import numpy as np
 from rich.console import Console
 
@@ -25,9 +26,80 @@ from fedfm_sim.scenarios.outcomes import SHIPPED
 from fedfm_sim.simulation.clients import ScalarPopulation
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.measurements import Measurements
-from fedfm_sim.simulation.population import Population
+from fedfm_sim.simulation.model import AUDIT_EVIDENCE
+from fedfm_sim.simulation.population import FADING, Faced, Population
 
 console = Console(width=120)
+
+
+class PlainClient(mesa.Agent):
+    """A participant as one would write it first: its numbers are its own attributes."""
+
+    def __init__(self, model: PlainModel, source: Population, k: int) -> None:
+        super().__init__(model)
+        self.index, count = k, len(source.actions)
+        self.units, self.cost, self.burden = (
+            [float(own[a, k]) for a in range(count)]
+            for own in (source.units, source.cost, source.burden)
+        )
+        self.regrets = [0.0] * count
+        self.positive = self.negative = self.account = self.utility = 0.0
+        self.action = 0
+
+    def choose(self) -> None:
+        weights = [max(own, 0.0) for own in self.regrets]
+        total = sum(weights)
+        if total == 0:
+            weights, total = [1.0] * len(weights), float(len(weights))
+        level, passed, self.action = self.model.choice[self.index] * total, 0.0, 0
+        for weight in weights[:-1]:
+            passed += weight
+            self.action += passed <= level
+
+    def play(self) -> None:
+        faced, prices = self.model.faced, self.model.prices
+        audit, played = self.model.audit[self.index], self.action
+        utilities, paid = [], 0.0
+        for a, units in enumerate(self.units):
+            caught = audit < faced.conviction[a]
+            payment = 0.0 if caught else faced.price * units
+            utility = payment + (faced.proceeds[a] - prices.privacy * faced.leakage[a])
+            utility -= self.cost[a]
+            utility -= prices.efficiency * self.burden[a]
+            if caught:
+                utility -= faced.fine
+            utilities.append(utility)
+            if a == played:
+                paid = payment
+        for a, utility in enumerate(utilities):
+            self.regrets[a] += utility - utilities[played]
+        audited, convicted = audit < faced.audit_rate, audit < faced.conviction[played]
+        trust = (self.positive + 1.0) / (self.positive + self.negative + 2.0)
+        sound = 0.0 if convicted else audited * AUDIT_EVIDENCE + 1.0
+        self.positive = FADING * self.positive + sound
+        self.negative = FADING * self.negative + convicted * AUDIT_EVIDENCE
+        money = paid + faced.proceeds[played] - self.cost[played]
+        self.account += money - faced.fine if convicted else money
+        self.utility = utilities[played] + prices.reputation * trust
+
+
+class PlainModel(mesa.Model):
+    """The plain loop over Mesa agents."""
+
+    def __init__(self, source: Population) -> None:
+        super().__init__(rng=0)
+        self.source, self.prices, self.round = source, source.scenario.prices, 0
+        self.clients = [PlainClient(self, source, k) for k in range(source.size)]
+
+    def play_round(self, source: MeasuredOutcomes) -> None:
+        draw = self.source.streams.generator
+        self.choice = draw("choice", self.round).random(self.source.size).tolist()
+        self.audit = draw("audit", self.round).random(self.source.size).tolist()
+        self.agents.do("choose")
+        counts = np.bincount([own.action for own in self.clients], minlength=len(source.actions))
+        self.faced = Faced.at(self.source.scenario, source.outcome(counts / self.source.size))
+        self.agents.do("play")
+        self.round += 1
 
 
 def population(size: int, table: Measurements) -> Population:
@@ -35,7 +107,9 @@ def population(size: int, table: Measurements) -> Population:
     return Population(scenario, table.actions, table.workload, Streams(0, scenario.name))
 
 
-def seconds(one: Population | ScalarPopulation, source: MeasuredOutcomes, rounds: int) -> float:
+def seconds(
+    one: Population | ScalarPopulation | PlainModel, source: MeasuredOutcomes, rounds: int
+) -> float:
     """Return the seconds of some rounds after a first one, in which memory is touched."""
     one.play_round(source)
     started = perf_counter()
@@ -45,20 +119,24 @@ def seconds(one: Population | ScalarPopulation, source: MeasuredOutcomes, rounds
 
 
 def against_mesa(source: MeasuredOutcomes, agents: int, size: int, rounds: int) -> None:
-    """Print participant-rounds a second of both, and their ratio."""
+    """Print participant-rounds a second of the arrays and of both loops, and the ratios."""
     slow, check = population(agents, source.table), population(agents, source.table)
-    loop = agents * rounds / seconds(ScalarPopulation(slow), source, rounds)
+    plain = PlainModel(population(agents, source.table))
+    own = agents * rounds / seconds(plain, source, rounds)
+    views = agents * rounds / seconds(ScalarPopulation(slow), source, rounds)
     seconds(check, source, rounds)
-    same = all(
-        np.array_equal(getattr(slow, name), getattr(check, name))
-        for name in ("regrets", "account", "utility", "trust", "action")
-    )
+    names = ("regrets", "account", "utility", "trust", "action")
+    same = all(np.array_equal(getattr(slow, name), getattr(check, name)) for name in names)
+    same &= [own.account for own in plain.clients] == check.account.tolist()
     fast = size * rounds / seconds(population(size, source.table), source, rounds)
     console.print(
-        f"Mesa loop, {agents} agents: {loop / 1e6:.3f} million participant-rounds a second"
+        f"arrays, {size} participants: {fast / 1e6:.1f} million participant-rounds a second"
     )
-    console.print(f"arrays, {size} participants: {fast / 1e6:.1f} million, {fast / loop:.0f} times")
-    console.print(f"bit-equal after {rounds + 1} rounds: {same}")
+    for what, loop in (("plain Mesa agents", own), ("Mesa agents as views of the arrays", views)):
+        console.print(
+            f"{what}, {agents}: {loop / 1e6:.3f} million; the arrays {fast / loop:.0f} times that"
+        )
+    console.print(f"all bit-equal after {rounds + 1} rounds: {same}")
 
 
 def as_a_user_runs_it() -> None:

@@ -13,9 +13,12 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import fsum
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +32,8 @@ from fedfm_sim.simulation.outcomes import Outcome, OutcomeSource
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+T = TypeVar("T")
 
 #: Participants whose numbers are worked on together: what a core's cache can hold.
 BLOCK = 32768
@@ -169,8 +174,11 @@ class Population:
     def choose(self) -> None:
         """Let everybody choose this round's action."""
         choices = self.draw("choice")
-        for part in self.blocks():
+
+        def chosen(part: slice) -> None:
             self.action[part] = draw_actions(self.regrets[:, part], choices[part])
+
+        self._by_block(chosen)
 
     @property
     def shares(self) -> Array:
@@ -180,11 +188,18 @@ class Population:
 
     def play(self, faced: Faced) -> Totals:
         """Audit and pay everybody for the actions chosen, and let them learn."""
-        audits, tallies = self.draw("audit"), []
-        for part in self.blocks():
+        audits = self.draw("audit")
+
+        def played(part: slice) -> tuple[list[int], list[float]]:
             self._play(part, audits[part], faced)
-            tallies.append(self.tally(part))
-        return self.settle(faced, tallies)
+            return self.tally(part)
+
+        return self.settle(faced, self._by_block(played))
+
+    def _by_block(self, work: Callable[[slice], T]) -> list[T]:
+        """Return what each block gives; blocks share nothing, so threads change no bit."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(work, self.blocks()))
 
     def draw(self, purpose: str) -> Array:
         """Return this round's uniform numbers (n,) of one purpose."""
