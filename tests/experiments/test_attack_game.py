@@ -56,8 +56,8 @@ def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     assert payoffs[0, 0].tolist() == [0, 0]
 
 
-def test_more_runs_go_where_the_answer_hangs(tmp_path: Path) -> None:
-    scenario = fs.load_scenario("attack-defence-game", SMALL)
+def test_more_runs_go_where_the_answer_hangs() -> None:
+    scenario = fs.load_scenario("attack-defence-game", [*SMALL, "rounds=1"])
     chosen = ("contribute", "sign-flip"), ("fedavg", "median")
     first = attack_game(scenario, [3, 4], *chosen)
     more = attack_game(scenario, [3, 4], *chosen, extra=1)

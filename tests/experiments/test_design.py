@@ -17,8 +17,8 @@ from fedfm_sim.experiments.batch import Finished, Plan
 from fedfm_sim.experiments.design import design, honest_share, temptations_of
 
 SMALL = [
-    "rounds=2",
-    "participants.count=5",
+    "rounds=1",
+    "participants.count=4",
     "participants.malicious=2",
     "deviations.actions=['contribute', 'backdoor', 'stay-out']",
     "design.policies=['best-response']",
@@ -40,7 +40,7 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
         *SMALL,
         f"sanctions={{audit_rate={rate}, fine={fine}, deposit={fine}, audit_cost=1.0}}",
         'policies.malicious={name="fixed", action="contribute"}',
-        "deviations.rounds=2",
+        "deviations.rounds=1",
     ]
     run = fs.run("backdoor-deterrence", 0, overrides=overrides)
     keys = ["round", "participant", "action"]
@@ -56,6 +56,7 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
     assert less[1.0] == 0
     assert less[0.8] > 0
     assert made.frontier["rate"].is_monotonic_decreasing
+    assert (made.trials["honest"] >= 0).all()
     # Nothing is trained twice.
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
     again = design(scenario, seeds=[0], out=tmp_path, resume=True)
@@ -65,7 +66,7 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
 
 def test_objectives_and_alternatives(tmp_path: Path) -> None:
     """The folder's trainings serve all objectives; another defence may need no audit."""
-    overrides = [*SMALL, "participants.malicious=1", "participants.count=4"]
+    overrides = [*SMALL, "participants.malicious=1"]
     scenario = fs.load_scenario("backdoor-deterrence", overrides)
     made = {
         name: design(scenario, name, [0], tmp_path, resume=True, trials=0)

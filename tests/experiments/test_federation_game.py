@@ -21,10 +21,10 @@ SMALL = ["rounds=1", "participants.count=4", "participants.malicious=2"]
 def test_inspection(tmp_path: Path) -> None:
     """The mixed equilibrium is the closed form's on the measured payoffs."""
     scenario = fs.load_scenario("inspection-game", SMALL)
-    game = federation_game(scenario, [0, 1], out=tmp_path)
+    game = federation_game(scenario, [1], out=tmp_path)
     assert game.roles == ("malicious", "server")
     assert game.actions == (("contribute", "free-ride"), ("trust", "audit"))
-    assert len(game.runs) == 2 * 2 * 2
+    assert len(game.runs) == 2 * 2
     assert game.one_each
     paid, server = game.empirical.game.payoffs
     (found,) = game.solve(np.random.default_rng(0))
@@ -48,16 +48,17 @@ def test_inspection(tmp_path: Path) -> None:
         ],
     )
     malicious = alone.participants[alone.participants["kind"] == "malicious"]
-    assert game.empirical.samples[1, 0, 1, 1] == malicious["utility"].mean()
+    assert game.empirical.samples[0, 0, 1, 1] == malicious["utility"].mean()
     row = game.runs.query("rule == 'audit' and profile == '2 free-ride' and seed == 1").iloc[0]
     assert row["utility"] == pytest.approx(alone.participants["utility"].sum())
 
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
-    again = federation_game(scenario, [0, 1], out=tmp_path, resume=True)
+    again = federation_game(scenario, [1], out=tmp_path, resume=True)
     assert {path: path.stat().st_mtime_ns for path in stamp} == stamp
     pd.testing.assert_frame_equal(again.runs, game.runs, check_exact=True)
 
 
+@pytest.mark.slow
 def test_one_of_many_decides_alone() -> None:
     """Two players stand for three honest: one deviates, the others do as most do."""
     scenario = fs.load_scenario("reporting-game", ["rounds=1", "participants.count=5"])
