@@ -15,6 +15,7 @@ import pytest
 from peft import PeftModel
 
 import fedfm_sim as fs
+from fedfm_sim.cli import main
 from fedfm_sim.learning.backbone import load_backbone
 
 SMALL = ["--set", "rounds=2", "--set", "participants.count=5", "--set", "contribution.examples=20"]
@@ -71,13 +72,20 @@ def check_folder(folder: Path) -> None:
     ],
 )
 def test_a_mistake_ends_with_exit_code_2_and_one_line(
-    arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    done = call(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.strip().splitlines()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["fedfm-sim", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.strip().splitlines()
     for word in words:
         assert word in line
 

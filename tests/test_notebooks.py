@@ -26,11 +26,8 @@ def test_the_pair_agrees_and_is_small(script: Path) -> None:
     assert cells[-1][1].splitlines()[-1].startswith("assert")
 
 
-#: The first is what a newcomer runs; the others take half a minute each.
-RUN = [SCRIPTS[0], *(pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS[1:])]
-
-
-@pytest.mark.parametrize("script", RUN, ids=lambda path: path.stem)
+@pytest.mark.slow  # half a minute each, and more
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_the_notebook_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     done = subprocess.run(

@@ -114,6 +114,7 @@ def test_fixed_actions_go_round_the_kind() -> None:
         Fixed(action=())
 
 
+@pytest.mark.slow
 def test_a_backdoor_decays_once_its_author_stops() -> None:
     success = {}
     for attack in ("backdoor", "neurotoxin"):

@@ -67,6 +67,7 @@ def test_an_update_that_says_nothing_leaks_little(
     assert "[0, 1]" in LEAKAGE[name].unit
 
 
+@pytest.mark.slow
 def test_classes_are_drawn_out_of_the_model(federation: Federation, digits: SplitData) -> None:
     args = federation.backbone, federation.layout, federation.adapter
     images = [

@@ -48,6 +48,7 @@ def test_what_is_repeated_is_remembered_and_told(federation: Federation) -> None
     assert exposures[12] >= exposures[1] >= exposures[0] - 2
 
 
+@pytest.mark.slow
 def test_exposure_is_a_rank(federation: Federation) -> None:
     # Over all codes of a model that never saw one, exposures are those of ranks 1 to 10,000.
     codes = [f"{k:04d}" for k in np.random.default_rng(1).integers(0, 10_000, 12)]
