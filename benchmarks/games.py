@@ -160,8 +160,7 @@ def audits(_: int) -> None:
         found = fs.mechanisms.audit(mechanism, instances=100, properties=[name]).finding(name)
         console.print(
             f"{type(mechanism).__doc__} {found.verdict} in {found.share_violated:.0%} of "
-            f"{found.instances} instances, {perf_counter() - started:.0f} s; "
-            f"instance {found.worst_instance}: {found.describe()}"
+            f"{found.instances} instances, {perf_counter() - started:.0f} s; {found.describe()}"
         )
 
 
