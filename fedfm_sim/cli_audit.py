@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,8 @@ from rich.table import Table
 from fedfm_sim.cli_shared import Bar, Json, Out, Seed, interrupted, parameters
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fedfm_sim.mechanisms.auditing import AuditReport
 
 CAVEAT = "Searched gains are lower bounds (at least); no violation seen is no proof."
@@ -79,6 +80,8 @@ def audit_command(
 
 
 def _rows(report: AuditReport) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.DataFrame(
         [
             {

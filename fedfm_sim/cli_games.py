@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,8 @@ from fedfm_sim.cli_shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, 
 from fedfm_sim.core.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fedfm_sim.experiments.federation_game import FederationGame
     from fedfm_sim.games.empirical import EmpiricalGame, Intervals
     from fedfm_sim.reporting.page import Section
@@ -210,6 +211,8 @@ def _report(
 
 def _learning(game: EmpiricalGame, rng: np.random.Generator) -> dict[str, Any]:
     """Return the paths of the learning rules from uniform play."""
+    import numpy as np
+
     from fedfm_sim.games import dynamics
 
     own = game.game
