@@ -8,7 +8,7 @@ import fedfm_sim as fs
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.robustness import robustness
 
-SMALL = ["rounds=2", "participants.count=6", "participants.malicious=2"]
+SMALL = ["rounds=2", "participants.count=6", "participants.malicious=2", "deviations.rounds=0"]
 
 
 def test_a_cell_is_a_run_of_its_own() -> None:

@@ -83,7 +83,7 @@ def test_search_finds_the_image_and_noise_hides_it(backbone: Backbone, digits: S
     image, label = one(digits, 4)
     for gradient_of in (full_gradient(backbone), adapter_gradient(backbone, layout, start)):
         seen = [part.detach() for part in gradient_of(image, label)]
-        found = invert(gradient_of, seen, label, (1, 8, 8), np.random.default_rng(4), restarts=2)
+        found = invert(gradient_of, seen, label, (1, 8, 8), np.random.default_rng(4), restarts=1)
         assert psnr(found, image[0]) > 25
     length = torch.cat([part.flatten() for part in seen]).norm()
     rng = np.random.default_rng(0)

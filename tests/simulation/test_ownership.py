@@ -56,6 +56,7 @@ def test_without_marks_nobody_is_traced_and_theft_pays() -> None:
     assert result.summary["marks"] is None
 
 
+@pytest.mark.slow
 def test_best_repliers_steal_only_where_it_pays() -> None:
     plain = 'policies.malicious={name="best-response"}'
     stolen = {

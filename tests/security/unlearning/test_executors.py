@@ -214,6 +214,7 @@ def test_what_is_subtracted_is_the_part_of_the_rounds() -> None:
     torch.testing.assert_close(emptied, request.adapter - past, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_class_can_go_from_everybody() -> None:
     request, probes = finished()
     retain, forget = forget_class([turned(load_digits_split().private)] * 2, 7)
