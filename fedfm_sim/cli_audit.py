@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from fedfm_sim.cli_shared import Bar, Json, Out, Seed, interrupted, parameters
+from fedfm_sim.cli_shared import Bar, Json, Out, Seed, interrupted, parameters, table_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fedfm_sim.mechanisms.auditing import AuditReport
 
 CAVEAT = "Searched gains are lower bounds (at least); no violation seen is no proof."
@@ -36,6 +33,9 @@ def audit_command(
     as_json: Json = False,
 ) -> None:
     """Look for violations of what a payment mechanism should keep, and show the worst."""
+    import pandas as pd
+
+    from fedfm_sim.experiments.files import write_text
     from fedfm_sim.mechanisms.auditing import POPULATIONS, audit, make
     from fedfm_sim.reporting.audit_figures import draw_audit
     from fedfm_sim.reporting.page import Section, write_page
@@ -49,6 +49,7 @@ def audit_command(
         raise interrupted("nothing is kept") from None
     folder = out or Path("runs") / f"audit-{mechanism}"
     folder.mkdir(parents=True, exist_ok=True)
+    rows = _rows(report)
     facts: dict[str, Any] = {
         "mechanism": {"name": mechanism, **report.mechanism.model_dump()},
         "population": {"name": population, **report.population.model_dump()},
@@ -56,7 +57,7 @@ def audit_command(
         "seed": seed,
         "findings": report.to_records(),
     }
-    (folder / "audit.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    write_text(folder / "audit.json", json.dumps(facts, indent=2, allow_nan=False) + "\n")
     report.to_frame().to_parquet(folder / "audit.parquet")
     figure = draw_audit(report)
     figure.savefig(folder / "audit.png", dpi=130)
@@ -66,7 +67,7 @@ def audit_command(
         f"{instances} instances of {participants} ({population}), seed {seed}. {CAVEAT}",
         [
             Section("What was looked for", figure=figure),
-            Section("The worst instance of each", table=_rows(report)),
+            Section("The worst instance of each", table=pd.DataFrame(rows)),
             Section("Parameters", listing=json.dumps(facts["mechanism"], indent=2)),
         ],
     )
@@ -74,37 +75,29 @@ def audit_command(
         print(json.dumps(facts, allow_nan=False))
         return
     console = Console()
-    console.print(_table(report, instances))
+    title = f"Audit of {mechanism} on {instances} instances"
+    console.print(table_of([_coloured(row) for row in rows], title))
     console.print(CAVEAT)
     console.print(f"report: {folder}/report.html", soft_wrap=True)
 
 
-def _rows(report: AuditReport) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
+def _rows(report: AuditReport) -> list[dict[str, str]]:
+    """Return what was found as it is shown."""
+    rows = []
+    for each in report.findings:
+        bound = "at least " if each.lower_bound and each.verdict == "violated" else ""
+        rows.append(
             {
                 "property": each.name,
                 "verdict": each.verdict,
-                "worst": f"{each.worst:.3g} {each.unit}" if each.applies else "",
+                "worst": f"{bound}{each.worst:.3g} {each.unit}" if each.applies else "",
                 "violated in": f"{each.share_violated:.0%}" if each.applies else "",
                 "worst instance": each.describe(),
             }
-            for each in report.findings
-        ]
-    )
+        )
+    return rows
 
 
-def _table(report: AuditReport, instances: int) -> Table:
-    table = Table(title=f"Audit of {report.name} on {instances} instances", box=None)
-    for name in ("property", "verdict", "worst", "unit", "violated in", "worst instance"):
-        table.add_column(name, justify="right" if name in ("worst", "violated in") else "left")
-    for each in report.findings:
-        numbers = ("", "", "")
-        if each.applies:
-            bound = ">= " if each.lower_bound and each.verdict == "violated" else ""
-            numbers = (f"{bound}{each.worst:.3g}", each.unit, f"{each.share_violated:.0%}")
-        verdict = f"[{COLOURS[each.verdict]}]{each.verdict}[/]"
-        table.add_row(each.name, verdict, *numbers, each.describe())
-    return table
+def _coloured(row: dict[str, str]) -> dict[str, str]:
+    colour = COLOURS[row["verdict"]]
+    return row | {"verdict": f"[{colour}]{row['verdict']}[/]"}

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from fedfm_sim.cli_shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, interrupted
+from fedfm_sim.cli_shared import (
+    Bar,
+    Jobs,
+    Json,
+    Name,
+    Out,
+    Resume,
+    Seed,
+    Set,
+    interrupted,
+    table_of,
+)
 from fedfm_sim.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +61,7 @@ def equilibrium(
     from fedfm_sim.core.random import Streams
     from fedfm_sim.experiments.attack_game import ATTACKS, RULES, attack_game
     from fedfm_sim.experiments.federation_game import federation_game
+    from fedfm_sim.experiments.files import write_text
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
@@ -74,13 +85,13 @@ def equilibrium(
         raise interrupted("go on with --resume") from None
     actions = game.actions if whole is None else whole.actions
     facts = _facts(scenario, replicates, roles, actions, game, found, whole)
-    (folder / "equilibrium.json").write_text(json.dumps(facts, indent=2) + "\n")
-    _report(scenario, folder, roles, actions, game, found, whole, rng)
+    write_text(folder / "equilibrium.json", json.dumps(facts, indent=2) + "\n")
+    _report(scenario, folder, roles, facts["equilibria"], game, found, whole, rng)
     if as_json:
         print(json.dumps(facts))
         return
     console = Console()
-    console.print(_table(roles, facts["equilibria"]))
+    console.print(table_of(_rows(roles, facts["equilibria"])))
     for line in _lines(facts):
         console.print(line, soft_wrap=True)
     console.print(f"report: {folder}/report.html", soft_wrap=True)
@@ -145,25 +156,31 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _table(roles: tuple[str, ...], equilibria: list[dict[str, Any]]) -> Table:
-    heads = [*(f"{role}: play" for role in roles), *(f"{role}: money" for role in roles)]
-    table = Table("", *heads, "regret", box=None)
-    for number, own in enumerate(equilibria, 1):
-        play = [", ".join(f"{name} {share:.0%}" for name, share in own[r].items()) for r in roles]
-        paid = [
-            f"{own['payoffs'][i]:.2f} ({own['low'][i]:.2f} to {own['high'][i]:.2f})"
-            for i in range(len(roles))
-        ]
-        regret = f"{own['regret']:.1e}, at most {own['regret_high']:.2f} of 95 % resamples"
-        table.add_row(str(number), *play, *paid, regret)
-    return table
+def _rows(roles: tuple[str, ...], equilibria: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return the equilibria as they are shown."""
+    return [
+        {
+            **{
+                f"{role}: play": ", ".join(f"{name} {part:.0%}" for name, part in own[role].items())
+                for role in roles
+            },
+            **{
+                f"{role}: money": f"{paid:.2f} ({low:.2f} to {high:.2f})"
+                for role, paid, low, high in zip(
+                    roles, own["payoffs"], own["low"], own["high"], strict=True
+                )
+            },
+            "regret": f"{own['regret']:.1e}, at most {own['regret_high']:.2f} of 95 % resamples",
+        }
+        for own in equilibria
+    ]
 
 
 def _report(
     scenario: Scenario,
     folder: Path,
     roles: tuple[str, ...],
-    actions: tuple[tuple[str, ...], ...],
+    equilibria: list[dict[str, Any]],
     game: EmpiricalGame,
     found: Found,
     whole: FederationGame | None,
@@ -194,17 +211,7 @@ def _report(
         add("front", "Utility against cost (Eq. 14)", "Totals over participants.",
             figures.draw_front(whole.front()))  # fmt: skip
         sections.append(Section("Runs", table=whole.runs))
-    rows = [
-        {
-            **{f"{r}: play": str(_mixture(n, own.equilibrium.strategies[i]))
-               for i, (r, n) in enumerate(zip(roles, actions, strict=True))},
-            **{f"{r}: money": f"{own.equilibrium.payoffs[i]:.3f} "
-               f"({own.low[i]:.3f} to {own.high[i]:.3f})" for i, r in enumerate(roles)},
-            "regret": own.equilibrium.regret,
-        }
-        for own in found
-    ]  # fmt: skip
-    sections.insert(0, Section("Equilibria", table=pd.DataFrame(rows)))
+    sections.insert(0, Section("Equilibria", table=pd.DataFrame(_rows(roles, equilibria))))
     lead = f"{scenario.description} Payoffs are money, measured on {game.replicates} seeds."
     write_page(folder / "report.html", scenario.name, lead, sections)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +70,14 @@ def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
     return found
 
 
+def table_of(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Table:
+    """Return rows of the same keys as a table."""
+    table = Table(*(rows[0] if rows else ()), title=title, box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
 def list_registered(
     what: str, registry: Registry[Any], facts: Sequence[str], as_json: bool
 ) -> None:
@@ -78,7 +86,4 @@ def list_registered(
     if as_json:
         print(json.dumps(listed))
         return
-    table = Table(what, *facts, box=None)
-    for name, row in listed.items():
-        table.add_row(name, *row.values())
-    Console().print(table)
+    Console().print(table_of([{what: name} | row for name, row in listed.items()]))
