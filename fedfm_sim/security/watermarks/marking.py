@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapter_files import StoredAdapter
 from fedfm_sim.security.watermarks.key import Key, layout_digest
 from fedfm_sim.security.watermarks.signed import check_signature, read_private_key, signed_key
-from fedfm_sim.security.watermarks.verification import Claim, Trace, claim, similarity_scores
+from fedfm_sim.security.watermarks.verification import Claim, Trace, claim
 from fedfm_sim.security.watermarks.white_box import (
     directions,
     embed,
     read_bits,
-    responses,
-    unmarked_deviation,
+    trace_bits,
 )
 
 #: Standard deviations of an unmarked response at which bits are embedded.
@@ -71,13 +68,17 @@ def verify(
         When the key is for another model, or ``registered`` is given and the key is not
         signed by that public key.
     """
-    key.check(stored.base, stored.layout)
-    if key.public_key or registered is not None:
-        check_signature(key, registered)
+    _check(stored, key, registered)
     hits = int(
         read_bits(stored.layout, stored.adapter[None], directions(stored.layout, [key])).sum()
     )
     return claim(key.owner, hits, key.bits, 0.5, claimants)
+
+
+def _check(stored: StoredAdapter, key: Key, registered: str | None = None) -> None:
+    key.check(stored.base, stored.layout)
+    if key.public_key or registered is not None:
+        check_signature(key, registered)
 
 
 def trace(stored: StoredAdapter, keys: Sequence[Key]) -> Trace:
@@ -90,15 +91,9 @@ def trace(stored: StoredAdapter, keys: Sequence[Key]) -> Trace:
     """
     if not keys:
         raise UserError("no keys to trace by")
-    claims, scores = [], []
-    row = stored.adapter[None].double()
     for key in keys:
-        claims.append(verify(stored, key, len(keys)))
-        of = directions(stored.layout, [key])
-        level = MARGIN * unmarked_deviation(stored.layout, row, of)
-        found = responses(stored.layout, row, of)
-        scores.append(similarity_scores(found.numpy(), of.signs.double().numpy(), level.numpy())[0])
-    return Trace(tuple(claims), np.array(scores))
+        _check(stored, key)
+    return trace_bits(stored.layout, stored.adapter, keys, MARGIN)
 
 
 def read_keys(folder: Path) -> list[Key]:

@@ -14,18 +14,12 @@ from fedfm_sim.learning.examples import Examples
 from fedfm_sim.security.watermarks.key import Key
 from fedfm_sim.security.watermarks.protocol import Watermark
 from fedfm_sim.security.watermarks.triggers import Style, claim_of, hits, teach, trigger_set
-from fedfm_sim.security.watermarks.verification import (
-    Claim,
-    Trace,
-    claim,
-    similarity_scores,
-)
+from fedfm_sim.security.watermarks.verification import Claim, Trace, claim
 from fedfm_sim.security.watermarks.white_box import (
     Directions,
     directions,
     embed,
-    read_bits,
-    responses,
+    trace_bits,
     unmarked_deviation,
 )
 
@@ -142,12 +136,13 @@ class FedTracker(Watermark):
         """One key for each participant."""
         return self.world.keys("fingerprint", self.world.participants, self.bits)
 
-    def keys_at(self, number: int) -> list[Key]:
-        """Return the keys of a round's copies."""
-        return self.keys
+    @cached_property
+    def _fixed(self) -> Directions:
+        return directions(self.world.federation.layout, self.keys)
 
-    def _directions(self, keys: list[Key]) -> Directions:
-        return directions(self.world.federation.layout, keys)
+    def directions_at(self, number: int) -> Directions:
+        """Return what the keys of a round's copies project on."""
+        return self._fixed
 
     @cached_property
     def _global(self) -> Waffle:
@@ -162,7 +157,7 @@ class FedTracker(Watermark):
     def copies(self, adapter: Tensor, number: int) -> Tensor:
         """Return copies with a fingerprint each; of the untrained adapter, plain ones."""
         layout = self.world.federation.layout
-        of = self._directions(self.keys_at(number))
+        of = self.directions_at(number)
         if not bool(unmarked_deviation(layout, adapter[None], of)[0] > 0):
             return adapter.expand(self.world.participants, -1)
         alone = [of.select(np.array([k])) for k in range(self.world.participants)]
@@ -174,22 +169,7 @@ class FedTracker(Watermark):
 
     def trace(self, adapter: Tensor) -> Trace:
         """Return the client whose fingerprint is nearest."""
-        return self._among(self.keys, adapter)
-
-    def _among(self, keys: list[Key], adapter: Tensor) -> Trace:
-        layout, of = self.world.federation.layout, self._directions(keys)
-        rows = adapter.double().expand(len(keys), -1)
-        found = read_bits(layout, rows, of).sum(1)
-        scores = similarity_scores(
-            responses(layout, rows, of).numpy(),
-            of.signs.double().numpy(),
-            self.margin * unmarked_deviation(layout, rows, of).numpy(),
-        )
-        claims = tuple(
-            claim(key.owner, int(count), self.bits, 0.5, len(keys))
-            for key, count in zip(keys, found, strict=True)
-        )
-        return Trace(claims, scores)
+        return trace_bits(self.world.federation.layout, adapter, self.keys, self.margin)
 
 
 class DynamicFingerprints(FedTracker):
@@ -205,8 +185,12 @@ class DynamicFingerprints(FedTracker):
 
     def keys_at(self, number: int) -> list[Key]:
         """Return keys of this round alone."""
-        self._last = max(self._last, number)
         return [key.derive("round", number) for key in self.keys]
+
+    def directions_at(self, number: int) -> Directions:
+        """Return what this round's keys project on, and note that there was such a round."""
+        self._last = max(self._last, number)
+        return directions(self.world.federation.layout, self.keys_at(number))
 
     def trace(self, adapter: Tensor) -> Trace:
         """Return the nearest client, by its nearest round."""
@@ -217,7 +201,8 @@ class DynamicFingerprints(FedTracker):
         count = self.world.participants
         numbers = range(max(0, self._last - self.window + 1), self._last + 1)
         keys = [key for number in numbers for key in self.keys_at(number)]
-        whole = self._among(keys or self.keys, adapter)
+        layout = self.world.federation.layout
+        whole = trace_bits(layout, adapter, keys or self.keys, self.margin)
         scores = whole.scores.reshape(-1, count)
         best = scores.argmax(0)
         claims = tuple(whole.claims[best[k] * count + k] for k in range(count))

@@ -22,6 +22,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.trainer import Adjust
 from fedfm_sim.security.watermarks.key import Key
+from fedfm_sim.security.watermarks.verification import Trace, claim, similarity_scores
 
 #: How often embedding linearises the projections before it gives up.
 STEPS = 30
@@ -124,6 +125,21 @@ def read_bits(layout: AdapterLayout, adapters: Tensor, of: Directions) -> npt.ND
     """Return which bits of each of (K, P) adapters are as its key says, (K, N)."""
     found: npt.NDArray[np.bool_] = (responses(layout, adapters.double(), of) * of.signs > 0).numpy()
     return found
+
+
+def trace_bits(layout: AdapterLayout, adapter: Tensor, keys: Sequence[Key], margin: float) -> Trace:
+    """Return to which of several keys, of any number of bits, an adapter (P,) is traced.
+
+    Ranked by FedTracker's similarity, with ``margin`` as in `embed`.
+    """
+    row, claims, scores = adapter[None].double(), [], []
+    for key in keys:
+        of = directions(layout, [key])
+        found, level = responses(layout, row, of), margin * unmarked_deviation(layout, row, of)
+        hits = int((found * of.signs > 0).sum())
+        claims.append(claim(key.owner, hits, key.bits, 0.5, len(keys)))
+        scores.append(similarity_scores(found.numpy(), of.signs.double().numpy(), level.numpy())[0])
+    return Trace(tuple(claims), np.array(scores))
 
 
 def embed(layout: AdapterLayout, adapter: Tensor, of: Directions, margin: float = 4.0) -> Tensor:
