@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import from_numpy
+from torch import Tensor, from_numpy
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.files import write_text
@@ -145,20 +145,8 @@ def unlearn(
 
 def request_of_model(model: FederationModel, client: int) -> Request:
     """Return the request that a model after its last round and a participant make."""
-    setting = model.setting
-    _, participants, _ = model.tables()
-    retain, forget = forget_client(trained_on(setting, participants), client)
-    return Request(
-        setting.federation,
-        model.adapter,
-        retain,
-        forget,
-        setting.validation,
-        setting.streams,
-        setting.scenario.rounds,
-        tuple(model.history),
-        client,
-    )
+    shards = trained_on(model.setting, model.tables()[1])
+    return _request(model.setting, shards, client, model.adapter, model.history)
 
 
 def request_of(
@@ -171,24 +159,35 @@ def request_of(
     UserError
         When the participant never took part, or the adapter or history is damaged.
     """
-    layout = setting.federation.layout
     last = folder / f"without-{'-'.join(map(str, gone))}" if gone else folder
+    adapter = load_adapter(last / "adapter", setting.federation.layout)
+    history = load_history(folder / "history")
     shards = trained_on(setting, played)
     for other in gone:
         shards, _ = forget_client(shards, other)
     try:
-        retain, forget = forget_client(shards, client)
+        return _request(setting, shards, client, adapter, history)
     except UserError as error:
         raise UserError(f"{folder}: {error}") from error
+
+
+def _request(
+    setting: Setting,
+    shards: Sequence[Examples],
+    client: int,
+    adapter: Tensor,
+    history: Sequence[PastRound],
+) -> Request:
+    retain, forget = forget_client(shards, client)
     return Request(
         setting.federation,
-        load_adapter(last / "adapter", layout),
+        adapter,
         retain,
         forget,
         setting.validation,
         setting.streams,
         setting.scenario.rounds,
-        load_history(folder / "history"),
+        tuple(history),
         client,
     )
 
