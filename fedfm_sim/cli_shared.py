@@ -29,7 +29,10 @@ class Bar:
 
     def __init__(self, what: str) -> None:
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        # Where nobody watches, rich would still leave an empty line.
+        quiet = not console.is_interactive
+        self._bar = Progress(*columns, console=console, transient=True, disable=quiet)
 
     def __enter__(self) -> Bar:
         self._bar.start()
