@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.scenarios.schema import NestedError, Scenario, build
+from fedfm_sim.scenarios.plugins import NestedError, build
+from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.detection import detection_auc

@@ -24,7 +24,7 @@ from fedfm_sim.experiments.files import write_text
 from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_scenario
-from fedfm_sim.scenarios.schema import NestedError, build
+from fedfm_sim.scenarios.plugins import NestedError, build
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.unlearning import EXECUTORS, Executor, execute_together
 from fedfm_sim.security.unlearning.request import PastRound, Request, forget_client
