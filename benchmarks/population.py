@@ -27,7 +27,8 @@ from fedfm_sim.simulation.clients import ScalarPopulation
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.measurements import Measurements
 from fedfm_sim.simulation.model import AUDIT_EVIDENCE
-from fedfm_sim.simulation.population import FADING, Faced, Population
+from fedfm_sim.simulation.population import FADING, Population
+from fedfm_sim.simulation.population_round import Faced
 
 console = Console(width=120)
 

@@ -10,7 +10,8 @@ import mesa
 
 from fedfm_sim.simulation.model import AUDIT_EVIDENCE
 from fedfm_sim.simulation.outcomes import OutcomeSource
-from fedfm_sim.simulation.population import FADING, Faced, Population, Totals
+from fedfm_sim.simulation.population import FADING, Population
+from fedfm_sim.simulation.population_round import Faced, Totals
 
 
 class ScalarPopulation(mesa.Model):  # type: ignore[misc]
@@ -31,10 +32,10 @@ class ScalarPopulation(mesa.Model):  # type: ignore[misc]
     def play_round(self, source: OutcomeSource) -> tuple[Faced, Totals]:
         """Play one round; as `Population.play_round`."""
         population = self.population
-        self.draws = population.draw("choice")
+        self.draws = population.draw("choice", slice(0, population.size))
         self.agents.do("choose")
         self.faced = Faced.at(population.scenario, source.outcome(population.shares))
-        self.draws = population.draw("audit")
+        self.draws = population.draw("audit", slice(0, population.size))
         self.agents.do("play")
         tallies = [population.tally(part) for part in population.blocks()]
         return self.faced, population.settle(self.faced, tallies)
@@ -87,6 +88,8 @@ class Client(mesa.Agent):  # type: ignore[misc]
             money -= faced.fine
         population.account[k] += money
         population.payment[k] = payments[played]
+        population.incurred[k] = population.cost.item(played, k)
+        population.burdened[k] = population.burden.item(played, k)
         population.audited[k], population.convicted[k] = audited, convicted
         population.utility[k] = utilities[played] + prices.reputation * trust
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from math import fsum
 from typing import TypeVar
 
@@ -28,89 +27,20 @@ from fedfm_sim.core.random import Streams
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measurements import Workload
 from fedfm_sim.simulation.model import AUDIT_EVIDENCE
-from fedfm_sim.simulation.outcomes import Outcome, OutcomeSource
+from fedfm_sim.simulation.outcomes import OutcomeSource
+from fedfm_sim.simulation.population_round import Faced, Totals
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 T = TypeVar("T")
 
-#: Participants whose numbers are worked on together: what a core's cache can hold.
-BLOCK = 32768
+#: Participants whose numbers are worked on together: few enough for a core's cache, and
+#: so many that threads seldom wait for the interpreter.
+BLOCK = 65536
 
 #: Weight that last round's evidence keeps, as `fedfm_sim.mechanisms.reputation.Reputation`.
 FADING = 0.9
-
-
-@dataclass(frozen=True)
-class Faced:
-    """What everybody faces in a round; of m actions, each tuple has m floats.
-
-    Attributes
-    ----------
-    price : float
-        Money per declared unit, for who is not convicted.
-    fine : float
-        Money that the convicted pay.
-    audit_rate : float
-        Chance of an audit.
-    conviction : tuple of float
-        Chance of an audit that convicts, by action.
-    proceeds : tuple of float
-        Money from outside, by action.
-    leakage : tuple of float
-        P of Eq. 12, by action.
-    """
-
-    price: float
-    fine: float
-    audit_rate: float
-    conviction: tuple[float, ...]
-    proceeds: tuple[float, ...]
-    leakage: tuple[float, ...]
-
-    @classmethod
-    def at(cls, scenario: Scenario, outcome: Outcome) -> Faced:
-        """Price an outcome at the terms of a scenario with a posted price."""
-        prices, sanctions = scenario.prices, scenario.sanctions
-        return cls(
-            float(scenario.mechanism["price"]),
-            sanctions.fine,
-            sanctions.audit_rate,
-            tuple((sanctions.audit_rate * outcome.detection).tolist()),
-            tuple((prices.backdoor * outcome.success).tolist()),
-            tuple(outcome.leakage.tolist()),
-        )
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a round came to over all participants.
-
-    Attributes
-    ----------
-    counts : tuple of m int
-        How many took each action.
-    audited, convicted : int
-    payment, proceeds, fine, cost : float
-        Money.
-    reputation, privacy, efficiency : float
-        Sums of R, P and E of Eq. 12.
-    utility : float
-        Sum of Eq. 12, money.
-    """
-
-    counts: tuple[int, ...]
-    audited: int
-    convicted: int
-    payment: float
-    proceeds: float
-    fine: float
-    cost: float
-    reputation: float
-    privacy: float
-    efficiency: float
-    utility: float
 
 
 class Population:
@@ -141,8 +71,8 @@ class Population:
         Money since the start.
     action : (n,) int8 array
         Last action.
-    payment, trust, utility : (n,) arrays
-        Of the last round; ``utility`` is Eq. 12.
+    payment, incurred, burdened, trust, utility : (n,) arrays
+        Of the last round: money paid to and borne by each, then E, R and all of Eq. 12.
     audited, convicted : (n,) bool arrays
         Of the last round.
     server, outside : float
@@ -159,7 +89,8 @@ class Population:
         self.units, self.cost, self.burden = _work(scenario, actions, workload, streams)
         self.regrets: Array = np.zeros((len(actions), size))
         self.positive, self.negative, self.account = np.zeros((3, size))
-        self.payment, self.trust, self.utility = np.zeros((3, size))
+        self.payment, self.incurred, self.burdened = np.zeros((3, size))
+        self.trust, self.utility = np.zeros((2, size))
         self.action: npt.NDArray[np.int8] = np.zeros(size, dtype=np.int8)
         self.audited, self.convicted = np.zeros((2, size), dtype=np.bool_)
         self.server = self.outside = 0.0
@@ -173,10 +104,9 @@ class Population:
 
     def choose(self) -> None:
         """Let everybody choose this round's action."""
-        choices = self.draw("choice")
 
         def chosen(part: slice) -> None:
-            self.action[part] = draw_actions(self.regrets[:, part], choices[part])
+            self.action[part] = draw_actions(self.regrets[:, part], self.draw("choice", part))
 
         self._by_block(chosen)
 
@@ -188,10 +118,9 @@ class Population:
 
     def play(self, faced: Faced) -> Totals:
         """Audit and pay everybody for the actions chosen, and let them learn."""
-        audits = self.draw("audit")
 
         def played(part: slice) -> tuple[list[int], list[float]]:
-            self._play(part, audits[part], faced)
+            self._play(part, self.draw("audit", part), faced)
             return self.tally(part)
 
         return self.settle(faced, self._by_block(played))
@@ -201,9 +130,12 @@ class Population:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(work, self.blocks()))
 
-    def draw(self, purpose: str) -> Array:
-        """Return this round's uniform numbers (n,) of one purpose."""
-        return self.streams.generator(purpose, self.round).random(self.size)
+    def draw(self, purpose: str, part: slice) -> Array:
+        """Return this round's uniform numbers of one purpose, one for each of a block."""
+        generator = self.streams.generator(purpose, self.round)
+        generator.bit_generator.advance(part.start)  # type: ignore[attr-defined]
+        drawn: Array = generator.random(part.stop - part.start)
+        return drawn
 
     def blocks(self) -> Iterator[slice]:
         """Iterate over the participants by blocks."""
@@ -212,24 +144,29 @@ class Population:
     def _play(self, part: slice, audit: Array, faced: Faced) -> None:
         """Play the round of one block; `fedfm_sim.simulation.clients.Client.play` is the same."""
         prices, regrets, action = self.scenario.prices, self.regrets[:, part], self.action[part]
-        utilities = np.empty_like(regrets)
-        payment = utility = cost = proceeds = np.zeros_like(audit)
-        convicted = np.zeros(audit.shape, dtype=np.bool_)
-        for a in range(len(self.actions)):
-            caught, played = audit < faced.conviction[a], action == a
-            paid = faced.price * self.units[a, part] * ~caught
-            own = paid + (faced.proceeds[a] - prices.privacy * faced.leakage[a])
+        paid = faced.price * self.units[:, part]
+        utilities = np.empty_like(paid)
+        for a, own in enumerate(utilities):
+            caught = audit < faced.conviction[a]
+            if faced.conviction[a] > 0:
+                paid[a] *= ~caught
+            np.add(paid[a], faced.proceeds[a] - prices.privacy * faced.leakage[a], out=own)
             own -= self.cost[a, part]
             own -= prices.efficiency * self.burden[a, part]
-            own -= faced.fine * caught
-            utilities[a] = own
-            payment, utility = np.where(played, paid, payment), np.where(played, own, utility)
-            cost = np.where(played, self.cost[a, part], cost)
-            proceeds = np.where(played, faced.proceeds[a], proceeds)
-            convicted |= caught & played
+            if faced.conviction[a] > 0:
+                own -= faced.fine * caught
+        # Where the action played stands in a block's (m, n) numbers, laid out flat.
+        played = action * np.intp(len(action)) + np.arange(len(action))
+        payment, utility, cost, burden = (
+            each.ravel().take(played)
+            for each in (paid, utilities, self.cost[:, part], self.burden[:, part])
+        )
         utilities -= utility
         regrets += utilities
+        convicted = audit < np.array(faced.conviction).take(action)
+        proceeds = np.array(faced.proceeds).take(action)
         self.payment[part], self.convicted[part] = payment, convicted
+        self.incurred[part], self.burdened[part] = cost, burden
         self.audited[part] = audited = audit < faced.audit_rate
         self.trust[part] = trust = self._trust(part, audited, convicted)
         self.utility[part] = utility + prices.reputation * trust
@@ -247,18 +184,13 @@ class Population:
 
     def tally(self, part: slice) -> tuple[list[int], list[float]]:
         """Return what was written for a block: counts of actions and verdicts, and sums."""
-        action, counted = self.action[part], []
-        cost, burden = self.cost[0, part], self.burden[0, part]
-        for a in range(len(self.actions)):
-            played = action == a
-            counted.append(int(np.count_nonzero(played)))
-            cost = np.where(played, self.cost[a, part], cost)
-            burden = np.where(played, self.burden[a, part], burden)
+        action = self.action[part]
+        counted = [int(np.count_nonzero(action == a)) for a in range(len(self.actions))]
         counted += [
             int(np.count_nonzero(verdict[part])) for verdict in (self.audited, self.convicted)
         ]
-        written = (self.payment[part], self.trust[part], self.utility[part], cost, burden)
-        return counted, [float(each.sum()) for each in written]
+        written = (self.payment, self.trust, self.utility, self.incurred, self.burdened)
+        return counted, [float(each[part].sum()) for each in written]
 
     def settle(self, faced: Faced, tallies: Sequence[tuple[list[int], list[float]]]) -> Totals:
         """Close the round: add up the blocks, exactly, and book the money."""
@@ -311,10 +243,9 @@ def draw_actions(regrets: Array, choice: Array) -> npt.NDArray[np.int8]:
     total = weights[0].copy()
     for own in weights[1:]:
         total += own
-    content = total == 0
-    if content.any():
-        weights = np.where(content, 1.0, weights)
-        total = np.where(content, float(len(weights)), total)
+    content = np.flatnonzero(total == 0)
+    weights[:, content] = 1.0
+    total[content] = len(weights)
     level = choice * total
     action = np.zeros(choice.shape, dtype=np.int8)
     passed = np.zeros_like(level)

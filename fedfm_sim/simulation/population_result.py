@@ -9,7 +9,8 @@ import pandas as pd
 
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measured import MeasuredOutcomes
-from fedfm_sim.simulation.population import Faced, Population, Totals
+from fedfm_sim.simulation.population import Population
+from fedfm_sim.simulation.population_round import Faced, Totals
 
 
 @dataclass(frozen=True, eq=False)

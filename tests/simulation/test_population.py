@@ -26,7 +26,7 @@ ACTIONS = ("contribute", "contribute-half", "free-ride", "backdoor")
 WORK = Workload((40.0, 39.0, 7.0), 0.0056, 0.12, 0.013)
 ARRAYS = (
     *("regrets", "positive", "negative", "account", "action"),
-    *("payment", "trust", "utility", "audited", "convicted"),
+    *("payment", "incurred", "burdened", "trust", "utility", "audited", "convicted"),
 )
 
 
