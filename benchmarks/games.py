@@ -109,15 +109,24 @@ def attackers_and_server(seeds: list[range], jobs: int) -> None:
         started = perf_counter()
         with TemporaryDirectory() as folder:
             played = attack_game(scenario, own, out=Path(folder), jobs=jobs)
-        found = played.game.solve(Streams(own[0], scenario.name).generator("bootstrap"))
+        rng = Streams(own[0], scenario.name).generator("bootstrap")
+        found = played.solve(rng)
         solved.append(found)
-        rows, columns = played.game.actions
+        rows, columns = played.actions
         console.print(
             f"{len(rows)} x {len(columns)} x {len(own)} trainings from seed {own[0]} on: "
             f"{perf_counter() - started:.0f} s"
         )
         for one in found:
             show((rows, columns), one)
+        for _, row in played.exploitability(rng).iterrows():
+            console.print("  alone, {defence} leaves {attack} {gain:.2f} ({low:.2f} to {high:.2f}) "
+                          "to gain and the server {server:.2f}".format(**row))  # fmt: skip
+        ratios = played.deterrence(rng)
+        console.print(
+            f"  deterrence ratio below 1 within its interval: {int((ratios['high'] < 1).sum())} of "
+            f"{len(ratios)} pairs of attack and rule"
+        )
     if len(solved) > 1:
         agree = any(a.covers(b) for a in solved[0] for b in solved[1])
         console.print(f"intervals of the two sets of seeds overlap: {agree}")
@@ -170,13 +179,14 @@ def federations(jobs: int) -> None:
         scenario, started = fs.load_scenario(name), perf_counter()
         game = fs.federation_game(scenario, range(3), jobs=jobs)
         console.print(f"{name}: {len(game.runs)} runs in {perf_counter() - started:.0f} s")
-        found = game.solve(Streams(0, name).generator("bootstrap"))
+        rng = Streams(0, name).generator("bootstrap")
+        found = game.solve(rng)
         for one in found:
             show(game.actions, one)
         best, worst = game.anarchy([one.equilibrium for one in found])
         honest = [names[0] for names in game.actions]
         console.print(
-            f"  epsilon* of {' / '.join(honest)}: {game.epsilon_star(honest):.3f}; welfare of the "
+            f"  epsilon* of {' / '.join(honest)}: {game.epsilon_star(honest, rng)}; welfare of the "
             f"players {best:.2f} at best, {worst:.2f} in the worst equilibrium; on the front: "
             f"{int(game.front()['best'].sum())} of {len(game.front())} profiles"
         )

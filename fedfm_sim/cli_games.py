@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,10 +27,11 @@ from fedfm_sim.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
+    from fedfm_sim.experiments.attack_game import AttackGame
     from fedfm_sim.experiments.federation_game import FederationGame
     from fedfm_sim.games.empirical import EmpiricalGame, Intervals
-    from fedfm_sim.reporting.page import Section
     from fedfm_sim.scenarios.schema import Scenario
 
 #: Steps of the learning that is drawn.
@@ -60,7 +62,7 @@ def equilibrium(
     """
     from fedfm_sim.core.random import Streams
     from fedfm_sim.experiments.attack_game import ATTACKS, RULES, attack_game
-    from fedfm_sim.experiments.federation_game import federation_game
+    from fedfm_sim.experiments.federation_game import FederationGame, federation_game
     from fedfm_sim.experiments.files import write_text
     from fedfm_sim.scenarios.loader import load_scenario
 
@@ -68,88 +70,115 @@ def equilibrium(
     folder = out or Path("runs") / f"equilibrium-{Path(name).stem}"
     seeds = range(seed, seed + replicates)
     rng = Streams(seed, scenario.name).generator("bootstrap")
-    roles: tuple[str, ...] = ("attackers", "server")
-    whole: FederationGame | None = None
+    played: AttackGame | FederationGame
     try:
         with Bar("runs") as bar:
             if scenario.game is None:
                 chosen = _names(attacks, ATTACKS), _names(defences, RULES)
-                game = attack_game(scenario, seeds, *chosen, folder, resume, bar, jobs, extra).game
-                found = game.solve(rng)
+                played = attack_game(scenario, seeds, *chosen, folder, resume, bar, jobs, extra)
             elif attacks or defences or extra:
                 raise UserError("--attacks, --defences and --extra: not for a scenario with [game]")
             else:
-                whole = federation_game(scenario, seeds, folder, resume, bar, jobs)
-                game, roles, found = whole.empirical, whole.roles, whole.solve(rng)
+                played = federation_game(scenario, seeds, folder, resume, bar, jobs)
     except KeyboardInterrupt:
         raise interrupted("go on with --resume") from None
-    actions = game.actions if whole is None else whole.actions
-    facts = _facts(scenario, replicates, roles, actions, game, found, whole)
+    found = played.solve(rng)
+    facts = {
+        "scenario": scenario.name,
+        "replicates": replicates,
+        "equilibria": [_equilibrium(played, own) for own in found],
+        **(
+            _of_federation(played, found, rng)
+            if isinstance(played, FederationGame)
+            else _of_attacks(played, rng)
+        ),
+    }
     write_text(folder / "equilibrium.json", json.dumps(facts, indent=2) + "\n")
-    _report(scenario, folder, roles, facts["equilibria"], game, found, whole, rng)
+    _report(scenario, folder, facts, played, found, rng)
     if as_json:
         print(json.dumps(facts))
         return
     console = Console()
-    console.print(table_of(_rows(roles, facts["equilibria"])))
+    console.print(table_of(_rows(played.roles, facts["equilibria"])))
+    if "exploitability" in facts:
+        console.print(table_of(_exploited(facts), "Against each rule alone"))
     for line in _lines(facts):
         console.print(line, soft_wrap=True)
     console.print(f"report: {folder}/report.html", soft_wrap=True)
 
 
-def _facts(
-    scenario: Scenario,
-    replicates: int,
-    roles: tuple[str, ...],
-    actions: tuple[tuple[str, ...], ...],
-    game: EmpiricalGame,
-    found: Found,
-    whole: FederationGame | None,
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "scenario": scenario.name,
-        "replicates": replicates,
-        "equilibria": [
-            {
-                **{
-                    role: _mixture(names, own.equilibrium.strategies[i])
-                    for i, (role, names) in enumerate(zip(roles, actions, strict=True))
-                },
-                "payoffs": own.equilibrium.payoffs.tolist(),
-                "low": own.low.tolist(),
-                "high": own.high.tolist(),
-                "regret": own.equilibrium.regret,
-                "regret_high": own.regret_high,
-            }
-            for own in found
-        ],
+def _equilibrium(played: AttackGame | FederationGame, own: Intervals) -> dict[str, Any]:
+    found = own.equilibrium
+    plays = zip(played.roles, played.actions, found.strategies, strict=True)
+    return {
+        **{role: _mixture(names, strategy) for role, names, strategy in plays},
+        "payoffs": found.payoffs.tolist(),
+        "low": own.low.tolist(),
+        "high": own.high.tolist(),
+        "regret": found.regret,
+        "regret_high": own.regret_high,
     }
-    if whole is None:
-        facts["most_wanted"] = [
-            [game.actions[i][a] for i, a in enumerate(place)] for place in game.most_wanted(3)
-        ]
-        return facts
-    best, worst = whole.anarchy([own.equilibrium for own in found])
-    honest = [names[0] for names in actions]
-    return facts | {
-        "players": list(whole.game.players),
-        "epsilon_star": {" / ".join(honest): whole.epsilon_star(honest)},
+
+
+def _of_federation(
+    played: FederationGame, found: Found, rng: np.random.Generator
+) -> dict[str, Any]:
+    best, worst = played.anarchy([own.equilibrium for own in found])
+    honest = [names[0] for names in played.actions]
+    return {
+        "players": list(played.game.players),
+        "epsilon_star": {" / ".join(honest): asdict(played.epsilon_star(honest, rng))},
         "best_welfare": best,
         "worst_equilibrium_welfare": worst,
-        "front": json.loads(whole.front().to_json(orient="records")),
+        "front": _records(played.front()),
     }
+
+
+def _of_attacks(played: AttackGame, rng: np.random.Generator) -> dict[str, Any]:
+    wanted = played.empirical.most_wanted(3)
+    return {
+        "exploitability": _records(played.exploitability(rng)),
+        "deterrence": _records(played.deterrence(rng)),
+        "most_wanted": [
+            [names[a] for names, a in zip(played.actions, place, strict=True)] for place in wanted
+        ],
+    }
+
+
+def _records(table: pd.DataFrame) -> Any:
+    """Return a table's rows for JSON, with null for what is infinite."""
+    return json.loads(table.to_json(orient="records"))
+
+
+def _exploited(facts: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "rule": row["defence"],
+            "attackers' best reply": row["attack"],
+            "gains": f"{row['gain']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
+            "leaves the server": f"{row['server']:.2f}",
+        }
+        for row in facts["exploitability"]
+    ]
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     """Return what is said under the table."""
     if "front" not in facts:
-        return [f"another replicate would tell most of: {facts['most_wanted']}"]
+        highs = [row["high"] for row in facts["deterrence"]]
+        pays = sum(high is not None and high < 1 for high in highs)
+        return [
+            f"attacks that pay, cost over benefit below 1 within its interval: {pays} of "
+            f"{len(highs)} pairs of attack and rule",
+            f"another replicate would tell most of: {facts['most_wanted']}",
+        ]
     ((profile, epsilon),) = facts["epsilon_star"].items()
     best, worst = facts["best_welfare"], facts["worst_equilibrium_welfare"]
     ratio = f"; price of anarchy {best / worst:.3f}" if worst > 0 else ""
     count = sum(row["best"] for row in facts["front"])
     return [
-        f"epsilon* of {profile}: {epsilon:.3f} money per round (Eq. 13)",
+        f"epsilon* of {profile}: {epsilon['value']:.3f} ({epsilon['low']:.3f} to "
+        f"{epsilon['high']:.3f}) money per round (Eq. 13)",
         f"welfare of the reduced game's players: {best:.2f} at best, {worst:.2f} in the worst "
         f"equilibrium{ratio}",
         f"profiles on the front of utility and cost (Eq. 14): {count} of {len(facts['front'])}",
@@ -179,26 +208,26 @@ def _rows(roles: tuple[str, ...], equilibria: list[dict[str, Any]]) -> list[dict
 def _report(
     scenario: Scenario,
     folder: Path,
-    roles: tuple[str, ...],
-    equilibria: list[dict[str, Any]],
-    game: EmpiricalGame,
+    facts: Mapping[str, Any],
+    played: AttackGame | FederationGame,
     found: Found,
-    whole: FederationGame | None,
     rng: np.random.Generator,
 ) -> None:
     import pandas as pd
 
+    from fedfm_sim.experiments.federation_game import FederationGame
     from fedfm_sim.reporting import game_figures as figures
     from fedfm_sim.reporting.page import Section, write_page
 
-    sections: list[Section] = []
+    equilibria = pd.DataFrame(_rows(played.roles, facts["equilibria"]))
+    sections, game = [Section("Equilibria", table=equilibria)], played.empirical
 
     def add(name: str, heading: str, text: str, figure: Any) -> None:
         figure.savefig(folder / f"{name}.png", dpi=130)
         sections.append(Section(heading, text, figure))
 
     if len(game.actions) == 2:
-        pair = (roles[0], roles[-1])
+        pair = (played.roles[0], played.roles[-1])
         add("payoffs", "Payoffs", "Means and standard errors over seeds; framed: best replies.",
             figures.draw_payoffs(game, found, pair))  # fmt: skip
         add("best-replies", "Best replies", "Filled: nobody leaves; ringed: the equilibrium.",
@@ -207,11 +236,18 @@ def _report(
     single = found if all(len(game.actions) == len(o.equilibrium.strategies) for o in found) else ()
     add("learning", "Learning", "Averages of play where a rule learns by averages.",
         figures.draw_trajectories(game.game, paths, single))  # fmt: skip
-    if whole is not None:
+    if isinstance(played, FederationGame):
         add("front", "Utility against cost (Eq. 14)", "Totals over participants.",
-            figures.draw_front(whole.front()))  # fmt: skip
-        sections.append(Section("Runs", table=whole.runs))
-    sections.insert(0, Section("Equilibria", table=pd.DataFrame(_rows(roles, equilibria))))
+            figures.draw_front(played.front()))  # fmt: skip
+        sections.append(Section("Runs", table=played.runs))
+    else:
+        exploited = pd.DataFrame(_exploited(facts))
+        sections.append(Section("Against each rule alone", table=exploited))
+        if facts["deterrence"]:
+            floats = dict.fromkeys(("ratio", "low", "high"), float)
+            ratios = pd.DataFrame(facts["deterrence"]).astype(floats).fillna(float("inf"))
+            add("deterrence", "Deterrence ratios", "With 95 % intervals over seeds.",
+                figures.draw_deterrence(ratios))  # fmt: skip
     lead = f"{scenario.description} Payoffs are money, measured on {game.replicates} seeds."
     write_page(folder / "report.html", scenario.name, lead, sections)
 

@@ -50,7 +50,9 @@ paid, server = game.empirical.game.payoffs
 by_hand = (paid[1, 0] - paid[0, 0]) / (paid[1, 0] - paid[0, 0] + paid[0, 1] - paid[1, 1])
 print(f"cheating {cheat:.1%}, audits {audit:.1%}, by hand {by_hand:.1%}")
 print(f"cheaters get {equilibrium.low[0]:.3f} to {equilibrium.high[0]:.3f} money per round (95 %)")
-print(f"epsilon* of honesty without audits: {game.epsilon_star(('contribute', 'trust')):.3f} money")
+print(
+    f"epsilon* of honesty without audits: {game.epsilon_star(('contribute', 'trust'), rng)} money"
+)
 
 # %% [markdown]
 # ## How would they learn it?

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,8 @@ from joblib import Parallel, delayed, parallel_config
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.files import write_parquet
 from fedfm_sim.experiments.robustness import robustness, told_attackers
-from fedfm_sim.games.empirical import EmpiricalGame
+from fedfm_sim.games.empirical import EmpiricalGame, Intervals
+from fedfm_sim.games.estimates import deterrence_ratio
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
 
@@ -35,13 +37,59 @@ class AttackGame:
     Attributes
     ----------
     cells : DataFrame
-        One row per attack, defence and seed, with ``attackers`` and ``server`` payoffs, money.
-    game : EmpiricalGame
+        One row per attack, defence and seed: the attackers' ``cost`` and ``benefit``, and the
+        payoffs of ``attackers`` and ``server``, money.
+    empirical : EmpiricalGame
         Players: attackers, server.
     """
 
     cells: pd.DataFrame
-    game: EmpiricalGame
+    empirical: EmpiricalGame
+
+    roles: ClassVar[tuple[str, str]] = ("attackers", "server")
+
+    @property
+    def actions(self) -> tuple[tuple[str, ...], ...]:
+        """What each role chooses from."""
+        return self.empirical.actions
+
+    def solve(self, rng: np.random.Generator) -> tuple[Intervals, ...]:
+        """Return the equilibria with bootstrap intervals over seeds."""
+        return self.empirical.solve(rng)
+
+    def exploitability(self, rng: np.random.Generator) -> pd.DataFrame:
+        """Return what attackers gain against each rule alone, by the best reply to it.
+
+        Columns ``defence``, ``attack`` (the best reply), ``gain`` over the attackers' first
+        action with its interval ``low`` to ``high``, and the ``server``'s payoff, money.
+        """
+        attacks, rules = self.actions
+        rows = []
+        for d, rule in enumerate(rules):
+            first = [np.eye(len(attacks))[0], np.eye(len(rules))[d]]
+            gain = self.empirical.exploitability(first, rng, player=0)
+            best = int(self.empirical.game.payoffs[0, :, d].argmax())
+            server = float(self.empirical.game.payoffs[1, best, d])
+            row = {"defence": rule, "attack": attacks[best], "gain": gain.value}
+            rows.append(row | {"low": gain.low, "high": gain.high, "server": server})
+        return pd.DataFrame(rows)
+
+    def deterrence(self, rng: np.random.Generator) -> pd.DataFrame:
+        """Return the attackers' cost over benefit under every rule, of all that costs or brings.
+
+        Columns ``attack``, ``defence``, ``cost`` and ``benefit`` (means, money), and the
+        ``ratio`` with its interval ``low`` to ``high``: see
+        `fedfm_sim.games.deterrence_ratio`.
+        """
+        rows = []
+        for (attack, rule), own in self.cells.groupby(["attack", "defence"], sort=False):
+            if not own[["cost", "benefit"]].any(axis=None):
+                continue
+            ratio = deterrence_ratio(own["cost"], own["benefit"], rng)
+            means = {name: float(own[name].mean()) for name in ("cost", "benefit")}
+            row = {"attack": attack, "defence": rule, **means, "ratio": ratio.value}
+            rows.append(row | {"low": ratio.low, "high": ratio.high})
+        return pd.DataFrame(rows)
 
 
 def attack_game(
@@ -96,10 +144,8 @@ def attack_game(
                 progress(len(parts), len(seeds) + extra)
     played = _played(parts)
     for number in range(extra):
-        place = played.game.most_wanted()[0]
-        attack, defence = (
-            (names[at],) for names, at in zip(played.game.actions, place, strict=True)
-        )
+        place = played.empirical.most_wanted()[0]
+        attack, defence = ((names[at],) for names, at in zip(played.actions, place, strict=True))
         parts.append(_cells(scenario, max(seeds) + 1 + number, attack, defence, out, resume))
         played = _played(parts)
         if progress is not None:
@@ -126,7 +172,7 @@ def _cells(
     lock = to_toml(scenario.to_play(), seed)
     if resume and path is not None and path.is_file():
         stored = pd.read_parquet(path)
-        same = stored.pop("scenario").eq(lock).all()
+        same = stored.pop("scenario").eq(lock).all() and "benefit" in stored
         if (
             same
             and set(stored["attack"]) == set(attacks)
@@ -149,7 +195,7 @@ def _cells(
 
 
 def priced(frame: pd.DataFrame, scenario: Scenario, honest: float) -> pd.DataFrame:
-    """Return cells of `robustness` with both payoffs, money; ``honest`` accuracy is the norm."""
+    """Return cells of `robustness` priced, see `AttackGame`; ``honest`` accuracy is the norm."""
     prices, table = scenario.prices, scenario.action_table
     efforts = np.array([table[name].effort for name in frame["attack"]])
     stolen = prices.backdoor * frame["attack_success"]
@@ -159,4 +205,7 @@ def priced(frame: pd.DataFrame, scenario: Scenario, honest: float) -> pd.DataFra
     lost *= [float(name != "contribute") for name in frame["attack"]]
     work = efforts * scenario.participants.malicious * scenario.rounds
     gained = prices.damage * (frame["accuracy"] - frame["base_accuracy"])
-    return frame.assign(attackers=stolen + lost - work, server=gained - stolen)
+    benefit = stolen + lost
+    return frame.assign(
+        cost=work, benefit=benefit, attackers=benefit - work, server=gained - stolen
+    )

@@ -19,6 +19,7 @@ import pandas as pd
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
+from fedfm_sim.games.estimates import deterrence_ratio
 from fedfm_sim.mechanisms.deterrence import (
     Deterrent,
     Temptations,
@@ -85,6 +86,25 @@ class Design:
     def binding(self) -> str:
         """The deviation that the audit rate is for, in words."""
         return in_words(self.temptations.iloc[self.deterrent.binding])
+
+    def ratios(self, rng: np.random.Generator) -> pd.DataFrame:
+        """Return the expected sanction over the benefit of deviations, at the designed point.
+
+        One row for what the malicious play and what is deviated to: ``path``, ``action``,
+        ``benefit`` and ``sanction`` (means over participants, rounds and seeds, money per
+        round), and the ``ratio`` of them with its interval ``low`` to ``high`` over seeds;
+        infinite where the deviation brings nothing.
+        """
+        point, table = self.deterrent, self.temptations
+        sanction = point.rate * (table["confiscated"] + point.fine * table["convicted"])
+        rows = []
+        grouped = table.assign(sanction=sanction).groupby(["path", "action"], sort=False)
+        for (path, action), own in grouped:
+            seeds = own.groupby("seed")[["benefit", "sanction"]].mean()
+            ratio = deterrence_ratio(seeds["sanction"], seeds["benefit"], rng)
+            row = {"path": path, "action": action, **seeds.mean(), "ratio": ratio.value}
+            rows.append(row | {"low": ratio.low, "high": ratio.high})
+        return pd.DataFrame(rows)
 
 
 def design(

@@ -20,6 +20,7 @@ import pandas as pd
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals, intervals
+from fedfm_sim.games.estimates import RESAMPLES, Estimate
 from fedfm_sim.games.normal_form import Array, Equilibrium
 from fedfm_sim.games.reduction import Reduction, deviation_preserving
 from fedfm_sim.games.symmetric import RoleSymmetricGame
@@ -94,15 +95,25 @@ class FederationGame:
             for own in self.game.symmetric_equilibria(rng)
         )
 
-    def epsilon_star(self, honest: Sequence[str]) -> float:
-        """Return the regret of the profile in which each role plays this action (Eq. 13)."""
+    def epsilon_star(self, honest: Sequence[str], rng: np.random.Generator) -> Estimate:
+        """Return the regret of the profile in which each role plays this action (Eq. 13).
+
+        With its bootstrap interval over seeds.
+
+        Raises
+        ------
+        UserError
+            When it does not name an action of each role.
+        """
         chosen = [
             [float(name == action) for name in own]
             for own, action in zip(self.actions, honest, strict=True)
         ]
         if any(sum(part) != 1 for part in chosen):
             raise UserError(f"{list(honest)}: expected one action of each of {self.roles}")
-        return self.game.regret(np.concatenate(chosen))
+        profile, count = np.concatenate(chosen), len(self.replicates)
+        means = (self._mean(rng.integers(0, count, count)) for _ in range(RESAMPLES))
+        return Estimate.of(self.game.regret(profile), [mean.regret(profile) for mean in means])
 
     def front(self) -> pd.DataFrame:
         """Return Eq. 14: total utility against total cost of every profile, means over seeds.

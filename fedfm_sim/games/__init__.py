@@ -4,13 +4,14 @@
 - `symmetric`, `reduction`, `mean_field`: many players of few kinds.
 - `bayesian`, `signalling`, `reputation`: what players do not know of each other.
 - `repeated`, `automata`: play that goes on. `dynamics`, `alpha_rank`: play that is learnt.
-- `empirical`: games whose payoffs were measured. `deviation`: Eq. 13 on a run.
+- `empirical`, `estimates`: games whose payoffs were measured. `deviation`: Eq. 13 on a run.
 """
 
 from fedfm_sim.games.alpha_rank import alpha_rank
 from fedfm_sim.games.automata import Automaton, one_shot_deviation
 from fedfm_sim.games.bayesian import BayesianGame, value_of_information
-from fedfm_sim.games.empirical import EmpiricalGame, deterrence_ratio
+from fedfm_sim.games.empirical import EmpiricalGame
+from fedfm_sim.games.estimates import Estimate, deterrence_ratio
 from fedfm_sim.games.linear import (
     Commitment,
     correlated,
@@ -42,6 +43,7 @@ __all__ = [
     "Commitment",
     "EmpiricalGame",
     "Equilibrium",
+    "Estimate",
     "NormalFormGame",
     "RoleSymmetricGame",
     "SignallingGame",

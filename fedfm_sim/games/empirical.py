@@ -18,11 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.games.estimates import LEVEL, RESAMPLES, Estimate
 from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame, Strategies
 from fedfm_sim.games.solve import Concept, solve
-
-#: Resamples of a bootstrap interval, and its level.
-RESAMPLES, LEVEL = 500, 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +167,21 @@ class EmpiricalGame:
             for own in solve(self.game, concept)
         )
 
+    def exploitability(
+        self, strategies: Sequence[Array], rng: np.random.Generator, player: int | None = None
+    ) -> Estimate:
+        """Return the most that anybody gains by leaving a profile, or that one player does.
+
+        An interval's lower end is above 0 where the gain is there in nearly all resamples;
+        as the largest of several measured gains, it is somewhat high itself.
+        """
+
+        def gain(game: NormalFormGame) -> float:
+            own = game.regrets(strategies)
+            return float(own.max() if player is None else own[player])
+
+        return Estimate.of(gain(self.game), [gain(self.resampled(rng)) for _ in range(RESAMPLES)])
+
     def most_wanted(self, count: int = 1) -> list[tuple[int, ...]]:
         """Return the profiles where another replicate would change the answer most.
 
@@ -189,13 +202,6 @@ class EmpiricalGame:
                         doubt = error / (short + 1e-9 * self.game.scale + error)
                         doubts[place] = max(doubts.get(place, 0.0), doubt)
         return sorted(doubts, key=lambda place: (-doubts[place], place))[:count]
-
-
-def deterrence_ratio(cost: float, benefit: float) -> float:
-    """Return an attacker's cost over its benefit; at 1 and above an attack does not pay."""
-    if benefit <= 0:
-        return float("inf")
-    return cost / benefit
 
 
 def intervals(

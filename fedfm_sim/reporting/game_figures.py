@@ -58,6 +58,36 @@ def draw_payoffs(
     return figure
 
 
+def draw_deterrence(table: pd.DataFrame) -> Figure:
+    """Draw an attack game's deterrence ratios with their intervals; blue is deterred.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``attack``, ``defence``, ``ratio``, ``low`` and ``high``.
+    """
+    rows, columns = (list(dict.fromkeys(table[name])) for name in ("attack", "defence"))
+    with plt.style.context(STYLE):
+        size = (3.5 + 1.3 * len(columns), 1.8 + 0.6 * len(rows))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        shades = np.full((len(rows), len(columns)), np.nan)
+        for _, own in table.iterrows():
+            row, column = rows.index(own["attack"]), columns.index(own["defence"])
+            shades[row, column] = shade = np.log2(np.clip(own["ratio"], 1 / 8, 8))
+            text = "{ratio:.2f}\n{low:.2f} to {high:.2f}".format(**own).replace("inf", "\u221e")
+            colour = "white" if abs(shade) > 2 else "black"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        image = axes.imshow(shades, cmap="RdBu", vmin=-3, vmax=3, aspect="auto")
+        axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set_title("Attackers' cost over benefit (deterred from 1 on)")
+        axes.grid(False)
+        bar = figure.colorbar(image, ax=axes, ticks=range(-3, 4), shrink=0.8)
+        bar.ax.set_yticklabels(["\u2264 1/8", "1/4", "1/2", "1", "2", "4", "\u2265 8"])
+    return figure
+
+
 def draw_best_replies(
     game: NormalFormGame, found: tuple[Intervals, ...], players: tuple[str, str]
 ) -> Figure:

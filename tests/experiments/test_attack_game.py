@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import fedfm_sim as fs
 from fedfm_sim.cli import app
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.attack_game import attack_game, priced
+from fedfm_sim.experiments.attack_game import AttackGame, attack_game, priced
+from fedfm_sim.games import EmpiricalGame
 
 SMALL = ["rounds=2", "participants.count=6", "participants.malicious=2"]
 
@@ -32,13 +33,38 @@ def test_prices_by_hand() -> None:
     # Effort is 0.2 and 0.1 for each of 4 attackers in 4 rounds.
     np.testing.assert_allclose(cells["attackers"], [0, 20 * 0.5 + 50 * 0.05 - 3.2, 50 * 0.2 - 1.6])
     np.testing.assert_allclose(cells["server"], [10, 12.5 - 10, 5])
+    np.testing.assert_allclose(cells["cost"], [0, 3.2, 1.6])
+    np.testing.assert_allclose(cells["benefit"], [0, 12.5, 10])
+
+
+def test_what_rules_leave_to_gain_by_hand() -> None:
+    """Against "open" an attack costs 2 and brings 8 or 4; against "shut" it brings nothing."""
+    rows = [
+        {"seed": seed, "attack": attack, "defence": rule, "cost": cost, "benefit": benefit,
+         "attackers": benefit - cost, "server": 10 - benefit}
+        for seed, brought in ((0, 8.0), (1, 4.0))
+        for attack, cost in (("contribute", 0.0), ("backdoor", 2.0))
+        for rule, benefit in (("open", brought * (cost > 0)), ("shut", 0.0))
+    ]  # fmt: skip
+    cells = pd.DataFrame(rows)
+    players = ("attack", "defence"), ("attackers", "server")
+    game = AttackGame(cells, EmpiricalGame.from_frame(cells, *players))
+    rng = np.random.default_rng(0)
+    exploited = game.exploitability(rng).set_index("defence")
+    assert list(exploited.loc["open"]) == ["backdoor", 4, 2, 6, 4]
+    assert list(exploited.loc["shut"]) == ["contribute", 0, 0, 0, 10]
+    ratios = game.deterrence(rng)
+    assert ratios["attack"].tolist() == ["backdoor"] * 2  # who contributes attacks nothing
+    figures = ratios.set_index("defence")[["cost", "benefit", "ratio", "low", "high"]]
+    assert list(figures.loc["open"]) == pytest.approx([2, 6, 1 / 3, 1 / 4, 1 / 2])
+    assert list(figures.loc["shut"]) == [2, 0, *[float("inf")] * 3]
 
 
 def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     scenario = fs.load_scenario("attack-defence-game", SMALL)
     chosen = ("contribute", "sign-flip"), ("fedavg", "median")
     first = attack_game(scenario, [3], *chosen, out=tmp_path)
-    assert first.game.actions == chosen
+    assert first.actions == chosen
     kept = tmp_path / "seed-00003.parquet"
     stamp = kept.stat().st_mtime_ns
     again = attack_game(scenario, [3], *chosen, out=tmp_path, resume=True)
@@ -51,7 +77,7 @@ def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     new = attack_game(other, [3], *chosen, out=tmp_path, resume=True)
     assert (new.cells["accuracy"] != first.cells["accuracy"]).any()
     # Undefended, scaled sign flips pay; nobody earns by contributing.
-    payoffs = first.game.game.payoffs
+    payoffs = first.empirical.game.payoffs
     assert payoffs[0, 1, 0] > 1
     assert payoffs[0, 0].tolist() == [0, 0]
 
@@ -61,13 +87,13 @@ def test_more_runs_go_where_the_answer_hangs() -> None:
     chosen = ("contribute", "sign-flip"), ("fedavg", "median")
     first = attack_game(scenario, [3, 4], *chosen)
     more = attack_game(scenario, [3, 4], *chosen, extra=1)
-    (place,) = first.game.most_wanted()
+    (place,) = first.empirical.most_wanted()
     counts = np.full((2, 2), 2)
     counts[place] = 3
-    assert more.game.counts.tolist() == counts.tolist()
+    assert more.empirical.counts.tolist() == counts.tolist()
     rest = np.ones((2, 2), dtype=bool)
     rest[place] = False
-    assert (more.game.game.payoffs == first.game.game.payoffs)[:, rest].all()
+    assert (more.empirical.game.payoffs == first.empirical.game.payoffs)[:, rest].all()
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -84,7 +110,11 @@ def test_the_command(tmp_path: Path) -> None:
         assert sum(found["server"].values()) == pytest.approx(1, abs=1e-5)
         assert found["regret"] < 1e-6
         assert found["low"][0] <= found["high"][0]
+    assert [row["defence"] for row in facts["exploitability"]] == ["fedavg", "median"]
+    assert all(row["low"] <= row["gain"] <= row["high"] for row in facts["exploitability"])
+    assert {row["attack"] for row in facts["deterrence"]} == {"sign-flip"}
     assert (tmp_path / "eq" / "payoffs.png").stat().st_size > 10_000
+    assert (tmp_path / "eq" / "deterrence.png").stat().st_size > 5_000
     wrong = CliRunner().invoke(app, ["equilibrium", "attack-defence-game", "--attacks", "a,a"])
     assert isinstance(wrong.exception, UserError)
 

@@ -55,6 +55,14 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
     less = made.trials.groupby("part")["tempted"].first()
     assert less[1.0] == 0
     assert less[0.8] > 0
+    # Whatever brings anything costs more than that, on the mean over rounds too.
+    ratios = made.ratios(np.random.default_rng(0))
+    assert (ratios["ratio"] > 1).all()
+    assert ratios["ratio"].min() < 5
+    attacks = table[(table["path"] == "contribute") & (table["action"] == "backdoor")]
+    expected = rate * (attacks["confiscated"] + fine * attacks["convicted"])
+    alone = ratios[(ratios["path"] == "contribute") & (ratios["action"] == "backdoor")]
+    assert alone["ratio"].item() == pytest.approx(expected.mean() / attacks["benefit"].mean())
     assert made.frontier["rate"].is_monotonic_decreasing
     assert (made.trials["honest"] >= 0).all()
     # Nothing is trained twice.

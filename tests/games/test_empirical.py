@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games import EmpiricalGame, NormalFormGame, deterrence_ratio, solve
+from fedfm_sim.games import EmpiricalGame, NormalFormGame, solve
 
 NAMES = (("attack", "rest"), ("audit", "trust"))
 #: An inspection game: its one equilibrium is mixed, with payoffs 0 and -1.
@@ -39,6 +39,23 @@ def test_intervals_cover_the_truth_and_shrink() -> None:
     assert sharp.high[0] - sharp.low[0] < np.mean(widths) / 2
     (one,), (other,) = (measured(30, s).solve(np.random.default_rng(s)) for s in (1, 2))
     assert one.covers(other)
+
+
+def test_exploitability_is_the_gain_from_leaving() -> None:
+    # The prisoners' dilemma: 3 for both, 5 for who defects alone, 0 for the other, 1 for both.
+    payoffs = np.array([[[3.0, 0.0], [5.0, 1.0]], [[3.0, 5.0], [0.0, 1.0]]])
+    noise = np.random.default_rng(0).normal(0, 0.1, (40, 1, 2, 1))
+    game = EmpiricalGame(payoffs + noise, NAMES)
+    together, apart = [np.array([1.0, 0.0])] * 2, [np.array([0.0, 1.0])] * 2
+    rng = np.random.default_rng(1)
+    found = game.exploitability(together, rng)
+    assert found.low < found.value < found.high
+    assert found.low <= 2 <= found.high
+    assert found.high - found.low < 0.2
+    assert game.exploitability(apart, rng).high == 0
+    # Noise came with the first player's action: what the second gains is exact.
+    second = game.exploitability(together, rng, player=1)
+    assert (second.low, second.value, second.high) == pytest.approx((2, 2, 2))
 
 
 def test_a_table_becomes_a_game() -> None:
@@ -98,5 +115,3 @@ def test_what_is_no_empirical_game() -> None:
     holes[1, :, 0, 0] = np.nan
     with pytest.raises(UserError, match="NaN only ends"):
         EmpiricalGame(holes, NAMES)
-    assert deterrence_ratio(2, 4) == 0.5
-    assert deterrence_ratio(2, 0) == float("inf")
