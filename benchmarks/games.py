@@ -4,7 +4,7 @@ Random bimatrix games are solved in floats here and, where pygambit is installed
 dependency), in rationals there; nashpy is counted beside. Mechanisms with a planted flaw are
 audited. A million clients play against a loop over Mesa agents. Then real training: the
 game of attackers and server, twice with other seeds; the games of whole federations; and
-sanctions against a backdoor, designed and tried out. Half an hour on two cores in all; name
+sanctions against a backdoor, designed and tried out. A quarter of an hour on two cores in all; name
 parts to run only those.
 """
 
