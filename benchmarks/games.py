@@ -203,6 +203,10 @@ def deterrence(jobs: int) -> None:
         f"{perf_counter() - started:.0f} s"
     )
     console.print(f"  binding: {made.binding}")
+    ratios = made.ratios(Streams(0, made.scenario.name).generator("bootstrap"))
+    for _, row in ratios[ratios["action"] == "backdoor"].iterrows():
+        console.print("  while the malicious {path}: sanction over benefit of a backdoor "
+                      "{ratio:.2f} ({low:.2f} to {high:.2f})".format(**row))  # fmt: skip
     for _, row in made.trials.iterrows():
         console.print(
             f"  {row['part']:.0%} of the audits, {row['policy']}, seed {row['seed']}: "

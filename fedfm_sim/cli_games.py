@@ -58,7 +58,8 @@ def equilibrium(
     """Solve a scenario's game on measured payoffs, with intervals.
 
     A scenario with a [game] is played by kinds of participants and the server's rules; any
-    other by its malicious participants, who choose an attack, against aggregation rules.
+    other by its malicious participants, who choose an attack, against aggregation rules. In
+    JSON, null stands for infinite.
     """
     from fedfm_sim.core.random import Streams
     from fedfm_sim.experiments.attack_game import ATTACKS, RULES, attack_game
@@ -100,7 +101,7 @@ def equilibrium(
         return
     console = Console()
     console.print(table_of(_rows(played.roles, facts["equilibria"])))
-    if "exploitability" in facts:
+    if facts.get("exploitability"):
         console.print(table_of(_exploited(facts), "Against each rule alone"))
     for line in _lines(facts):
         console.print(line, soft_wrap=True)
@@ -135,9 +136,12 @@ def _of_federation(
 
 
 def _of_attacks(played: AttackGame, rng: np.random.Generator) -> dict[str, Any]:
+    from fedfm_sim.experiments.attack_game import HONEST
+
     wanted = played.empirical.most_wanted(3)
+    honest = HONEST in played.actions[0]
     return {
-        "exploitability": _records(played.exploitability(rng)),
+        "exploitability": _records(played.exploitability(rng)) if honest else [],
         "deterrence": _records(played.deterrence(rng)),
         "most_wanted": [
             [names[a] for names, a in zip(played.actions, place, strict=True)] for place in wanted
@@ -155,7 +159,7 @@ def _exploited(facts: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "rule": row["defence"],
             "attackers' best reply": row["attack"],
-            "gains": f"{row['gain']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
+            "gains over contributing": f"{row['gain']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
             "leaves the server": f"{row['server']:.2f}",
         }
         for row in facts["exploitability"]
@@ -241,8 +245,9 @@ def _report(
             figures.draw_front(played.front()))  # fmt: skip
         sections.append(Section("Runs", table=played.runs))
     else:
-        exploited = pd.DataFrame(_exploited(facts))
-        sections.append(Section("Against each rule alone", table=exploited))
+        if facts["exploitability"]:
+            exploited = pd.DataFrame(_exploited(facts))
+            sections.append(Section("Against each rule alone", table=exploited))
         if facts["deterrence"]:
             floats = dict.fromkeys(("ratio", "low", "high"), float)
             ratios = pd.DataFrame(facts["deterrence"]).astype(floats).fillna(float("inf"))

@@ -25,8 +25,11 @@ from fedfm_sim.scenarios.schema import Scenario
 
 Progress = Callable[[int, int], None]
 
+#: What everybody is to play; what attacks bring is measured against it.
+HONEST = "contribute"
+
 #: What the attackers choose from, and how the server aggregates, unless told otherwise.
-ATTACKS = ("contribute", "label-flip", "sign-flip", "gaussian", "min-max", "backdoor")
+ATTACKS = (HONEST, "label-flip", "sign-flip", "gaussian", "min-max", "backdoor")
 RULES = ("fedavg", "median", "norm-clipping", "multi-krum", "divide-and-conquer", "foolsgold")
 
 
@@ -60,14 +63,20 @@ class AttackGame:
     def exploitability(self, rng: np.random.Generator) -> pd.DataFrame:
         """Return what attackers gain against each rule alone, by the best reply to it.
 
-        Columns ``defence``, ``attack`` (the best reply), ``gain`` over the attackers' first
-        action with its interval ``low`` to ``high``, and the ``server``'s payoff, money.
+        Columns ``defence``, ``attack`` (the best reply), ``gain`` over contributing with its
+        interval ``low`` to ``high``, and the ``server``'s payoff, money.
+
+        Raises
+        ------
+        UserError
+            When contributing is not among the actions.
         """
         attacks, rules = self.actions
-        rows = []
+        if HONEST not in attacks:
+            raise UserError(f"gains over '{HONEST}' need it among the attackers' actions")
+        honest, rows = np.eye(len(attacks))[attacks.index(HONEST)], []
         for d, rule in enumerate(rules):
-            first = [np.eye(len(attacks))[0], np.eye(len(rules))[d]]
-            gain = self.empirical.exploitability(first, rng, player=0)
+            gain = self.empirical.exploitability([honest, np.eye(len(rules))[d]], rng, player=0)
             best = int(self.empirical.game.payoffs[0, :, d].argmax())
             server = float(self.empirical.game.payoffs[1, best, d])
             row = {"defence": rule, "attack": attacks[best], "gain": gain.value}
@@ -75,7 +84,7 @@ class AttackGame:
         return pd.DataFrame(rows)
 
     def deterrence(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Return the attackers' cost over benefit under every rule, of all that costs or brings.
+        """Return the attackers' cost over benefit, a row for each attack under each rule.
 
         Columns ``attack``, ``defence``, ``cost`` and ``benefit`` (means, money), and the
         ``ratio`` with its interval ``low`` to ``high``: see
@@ -83,13 +92,14 @@ class AttackGame:
         """
         rows = []
         for (attack, rule), own in self.cells.groupby(["attack", "defence"], sort=False):
-            if not own[["cost", "benefit"]].any(axis=None):
+            if attack == HONEST:
                 continue
             ratio = deterrence_ratio(own["cost"], own["benefit"], rng)
             means = {name: float(own[name].mean()) for name in ("cost", "benefit")}
             row = {"attack": attack, "defence": rule, **means, "ratio": ratio.value}
             rows.append(row | {"low": ratio.low, "high": ratio.high})
-        return pd.DataFrame(rows)
+        columns = ["attack", "defence", "cost", "benefit", "ratio", "low", "high"]
+        return pd.DataFrame(rows, columns=columns)
 
 
 def attack_game(
@@ -108,8 +118,8 @@ def attack_game(
     Payoffs are those of the whole training, in the money of Eq. 12's prices:
 
     - attackers: ``backdoor * success + damage * accuracy lost - effort`` of all attackers
-      in all rounds; accuracy lost is against the same federation under fedavg with all
-      honest, at least 0;
+      in all rounds; accuracy lost is against the same federation under the same rule with
+      all honest, at least 0, so that nobody earns by what a rule costs;
     - server: ``damage * accuracy gained over the base model - backdoor * success``: it values
       accuracy at what losing it earns an attacker, and is liable for backdoors.
 
@@ -179,30 +189,26 @@ def _cells(
             and set(stored["defence"]) == set(defences)
         ):
             return stored
-    named = list(dict.fromkeys(["fedavg", *defences]))
-    played = dict.fromkeys(["contribute", *attacks])
+    played = dict.fromkeys([HONEST, *attacks])
     frame = robustness(
-        scenario, {name: (name,) for name in played}, told_attackers(scenario, named), seed
+        scenario, {name: (name,) for name in played}, told_attackers(scenario, defences), seed
     )
-    honest = frame[(frame["attack"] == "contribute") & (frame["defence"] == "fedavg")]
-    cells = priced(frame, scenario, float(honest["accuracy"].iloc[0]))
-    wanted = cells["attack"].isin(attacks) & cells["defence"].isin(defences)
-    cells = cells[wanted].reset_index(drop=True)
+    cells = priced(frame, scenario)
+    cells = cells[cells["attack"].isin(attacks)].reset_index(drop=True)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(path, cells.assign(scenario=lock))
     return cells
 
 
-def priced(frame: pd.DataFrame, scenario: Scenario, honest: float) -> pd.DataFrame:
-    """Return cells of `robustness` priced, see `AttackGame`; ``honest`` accuracy is the norm."""
+def priced(frame: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
+    """Return cells of `robustness`, honest ones among them, with what `AttackGame` has of them."""
     prices, table = scenario.prices, scenario.action_table
+    honest = frame[frame["attack"] == HONEST].set_index("defence")["accuracy"]
     efforts = np.array([table[name].effort for name in frame["attack"]])
-    stolen = prices.backdoor * frame["attack_success"]
-    stolen *= [float(name != "contribute") for name in frame["attack"]]
-    lost = prices.damage * np.maximum(0.0, honest - frame["accuracy"])
-    # Who contributes honestly earns nothing by what a rule costs.
-    lost *= [float(name != "contribute") for name in frame["attack"]]
+    # A trigger may work on a model that nobody attacked; that earns nobody anything.
+    stolen = prices.backdoor * frame["attack_success"] * (frame["attack"] != HONEST)
+    lost = prices.damage * (frame["defence"].map(honest) - frame["accuracy"]).clip(lower=0)
     work = efforts * scenario.participants.malicious * scenario.rounds
     gained = prices.damage * (frame["accuracy"] - frame["base_accuracy"])
     benefit = stolen + lost

@@ -93,7 +93,7 @@ class Design:
         One row for what the malicious play and what is deviated to: ``path``, ``action``,
         ``benefit`` and ``sanction`` (means over participants, rounds and seeds, money per
         round), and the ``ratio`` of them with its interval ``low`` to ``high`` over seeds;
-        infinite where the deviation brings nothing.
+        infinite where the deviation brings nothing or less.
         """
         point, table = self.deterrent, self.temptations
         sanction = point.rate * (table["confiscated"] + point.fine * table["convicted"])

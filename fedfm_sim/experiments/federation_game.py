@@ -105,6 +105,8 @@ class FederationGame:
         UserError
             When it does not name an action of each role.
         """
+        if len(honest) != len(self.roles):
+            raise UserError(f"{list(honest)}: expected one action of each of {self.roles}")
         chosen = [
             [float(name == action) for name in own]
             for own, action in zip(self.actions, honest, strict=True)

@@ -22,7 +22,10 @@ RESAMPLES, LEVEL = 500, 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of the means over replicates, and the interval of it over resamples [1]_."""
+    """A figure of the means over replicates, and the interval of it over resamples [1]_.
+
+    Of a single replicate all three are the same, and say nothing of its luck.
+    """
 
     value: float
     low: float
@@ -44,7 +47,7 @@ def deterrence_ratio(
 ) -> Estimate:
     """Return an attacker's mean cost over its mean benefit: at 1 and above it does not pay.
 
-    Infinite where the attack brings nothing.
+    Infinite where the attack brings nothing or less; costs are at least 0 for that to hold.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from fedfm_sim.agents.actions import KINDS, Kind
 from fedfm_sim.mechanisms.contribution import SCHEMES
-from fedfm_sim.scenarios.plugins import NestedError
+from fedfm_sim.scenarios.plugins import NestedError, within
 from fedfm_sim.security.unlearning import EXECUTORS
 
 
@@ -108,5 +108,6 @@ class Departure(Section):
             raise NestedError(
                 ("participant",), f"{self.participant}; expected less than {participants}"
             )
-        for name in self.executors:
-            EXECUTORS.check(name)
+        with within("executors"):
+            for name in self.executors:
+                EXECUTORS.check(name)

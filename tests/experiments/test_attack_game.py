@@ -23,18 +23,21 @@ def test_prices_by_hand() -> None:
     scenario = fs.load_scenario("attack-defence-game")
     frame = pd.DataFrame(
         {
-            "attack": ["contribute", "backdoor", "sign-flip"],
+            "attack": ["contribute", "backdoor", "sign-flip"] * 2,
+            "defence": ["fedavg"] * 3 + ["median"] * 3,
             "base_accuracy": 0.6,
-            "accuracy": [0.8, 0.85, 0.7],
-            "attack_success": [0.0, 0.5, 0.0],
+            "accuracy": [0.9, 0.85, 0.7, 0.8, 0.8, 0.85],
+            "attack_success": [0.1, 0.5, 0.0, 0.0, 0.0, 0.0],
         }
     )
-    cells = priced(frame, scenario, honest=0.9)
+    cells = priced(frame, scenario)
     # Effort is 0.2 and 0.1 for each of 4 attackers in 4 rounds.
-    np.testing.assert_allclose(cells["attackers"], [0, 20 * 0.5 + 50 * 0.05 - 3.2, 50 * 0.2 - 1.6])
-    np.testing.assert_allclose(cells["server"], [10, 12.5 - 10, 5])
-    np.testing.assert_allclose(cells["cost"], [0, 3.2, 1.6])
-    np.testing.assert_allclose(cells["benefit"], [0, 12.5, 10])
+    np.testing.assert_allclose(cells["cost"], [0, 3.2, 1.6] * 2)
+    # The median's own loss is nobody's doing, and a better model nobody's loss.
+    benefit = [0, 20 * 0.5 + 50 * 0.05, 50 * 0.2, 0, 0, 0]
+    np.testing.assert_allclose(cells["benefit"], benefit, atol=1e-12)
+    np.testing.assert_allclose(cells["attackers"], cells["benefit"] - cells["cost"])
+    np.testing.assert_allclose(cells["server"], [15, 12.5 - 10, 5, 10, 10, 12.5])
 
 
 def test_what_rules_leave_to_gain_by_hand() -> None:
@@ -127,3 +130,9 @@ def test_bad_games() -> None:
         attack_game(scenario, [0], ("nothing",), ("fedavg",))
     with pytest.raises(UserError, match="unknown defence 'nothing'"):
         attack_game(scenario, [0], ("contribute",), ("nothing",))
+    attacks = attack_game(scenario, [0], ("sign-flip",), ("fedavg",))
+    with pytest.raises(UserError, match="gains over 'contribute'"):
+        attacks.exploitability(np.random.default_rng(0))
+    honest = attack_game(scenario, [0], ("contribute",), ("fedavg",))
+    assert honest.deterrence(np.random.default_rng(0)).empty
+    assert honest.exploitability(np.random.default_rng(0))["gain"].item() == 0

@@ -37,6 +37,8 @@ def test_inspection(tmp_path: Path) -> None:
     epsilon = game.epsilon_star(("contribute", "trust"), np.random.default_rng(0))
     assert epsilon.value == pytest.approx(cheating[0])
     assert epsilon.low <= epsilon.value <= epsilon.high
+    with pytest.raises(UserError, match="one action of each"):
+        game.epsilon_star(("contribute",), np.random.default_rng(0))
 
     # A cell is an ordinary run.
     alone = fs.run(
