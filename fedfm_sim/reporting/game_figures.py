@@ -104,8 +104,12 @@ def draw_best_replies(
         axes = figure.subplots()
         for row, column in np.ndindex(first.shape):
             down, across = int(first[:, column].argmax()), int(second[row].argmax())
-            for target, colour in (((down, column), "#D55E00"), ((row, across), "#0072B2")):
-                if target != (row, column):
+            for own, target, colour in (
+                (first, (down, column), "#D55E00"),
+                (second, (row, across), "#0072B2"),
+            ):
+                # Nobody leaves for what is just as good.
+                if own[target] > own[row, column] + 1e-9 * game.scale:
                     arrow = dict(_ARROW, color=colour)
                     axes.annotate("", target[::-1], (column, row), arrowprops=arrow)
             filled = "#009E73" if (row, column) in stable else "white"
