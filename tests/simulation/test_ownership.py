@@ -109,7 +109,7 @@ def test_a_departure_is_settled() -> None:
         ("watermark=fedip", "unknown watermark 'fedip'"),
         ("watermark.bits=0", "watermark.bits"),
         ("departure.participant=4", "departure.participant: 4; expected less than 4"),
-        ('departure.executors=["nothing"]', "departure: unknown unlearning executor"),
+        ('departure.executors=["nothing"]', "departure.executors: unknown unlearning executor"),
         ("removals.prune.share=2", "removals.prune.share"),
         ("removals.scrub.share=0.1", "removals.scrub"),
         ("sanctions.watch_rate=2", "sanctions.watch_rate"),
