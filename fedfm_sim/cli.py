@@ -26,6 +26,7 @@ from fedfm_sim.cli_shared import (
     interrupted,
     list_registered,
     parameters,
+    records,
 )
 from fedfm_sim.core.errors import UserError
 
@@ -107,7 +108,7 @@ def unlearn(
     with errors.status("retraining, unlearning, comparing"):
         made = unlearn_run(run, client, method, chosen)
     if as_json:
-        rows = json.loads(made.table.to_json(orient="records"))
+        rows = records(made.table)
         print(json.dumps({"client": client, "method": method, "models": rows}))
         return
     print_forgetting(made.table, console)

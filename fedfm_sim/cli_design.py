@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedfm_sim.cli_shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, interrupted
+from fedfm_sim.cli_shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, interrupted, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def design(
     except KeyboardInterrupt:
         raise interrupted("go on with --resume") from None
     ratios = made.ratios(Streams(seed, scenario.name).generator("bootstrap"))
-    facts = _facts(made) | {"ratios": json.loads(ratios.to_json(orient="records"))}
+    facts = _facts(made) | {"ratios": records(ratios)}
     for part in ("temptations", "frontier", "trials", "settings"):
         write_parquet(folder / f"{part}.parquet", getattr(made, part))
     write_text(folder / "design.json", json.dumps(facts, indent=2) + "\n")
@@ -69,8 +69,8 @@ def _facts(made: Design) -> dict[str, Any]:
         "cost": made.cost,
         "binding": made.binding,
         "deviations": len(made.temptations),
-        "settings": json.loads(made.settings.to_json(orient="records")),
-        "trials": json.loads(made.trials.to_json(orient="records")),
+        "settings": records(made.settings),
+        "trials": records(made.trials),
     }
 
 

@@ -21,13 +21,13 @@ from fedfm_sim.cli_shared import (
     Seed,
     Set,
     interrupted,
+    records,
     table_of,
 )
 from fedfm_sim.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from fedfm_sim.experiments.attack_game import AttackGame
     from fedfm_sim.experiments.federation_game import FederationGame
@@ -131,27 +131,22 @@ def _of_federation(
         "epsilon_star": {" / ".join(honest): asdict(played.epsilon_star(honest, rng))},
         "best_welfare": best,
         "worst_equilibrium_welfare": worst,
-        "front": _records(played.front()),
+        "front": records(played.front()),
     }
 
 
 def _of_attacks(played: AttackGame, rng: np.random.Generator) -> dict[str, Any]:
-    from fedfm_sim.experiments.attack_game import HONEST
+    from fedfm_sim.agents.actions import HONEST
 
     wanted = played.empirical.most_wanted(3)
     honest = HONEST in played.actions[0]
     return {
-        "exploitability": _records(played.exploitability(rng)) if honest else [],
-        "deterrence": _records(played.deterrence(rng)),
+        "exploitability": records(played.exploitability(rng)) if honest else [],
+        "deterrence": records(played.deterrence(rng)),
         "most_wanted": [
             [names[a] for names, a in zip(played.actions, place, strict=True)] for place in wanted
         ],
     }
-
-
-def _records(table: pd.DataFrame) -> Any:
-    """Return a table's rows for JSON, with null for what is infinite."""
-    return json.loads(table.to_json(orient="records"))
 
 
 def _exploited(facts: Mapping[str, Any]) -> list[dict[str, str]]:

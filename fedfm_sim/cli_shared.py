@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Name = Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")]
 Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
@@ -71,6 +74,11 @@ def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
         except ValueError:
             found[key] = value
     return found
+
+
+def records(table: pd.DataFrame) -> Any:
+    """Return a table's rows for JSON, with null for what is infinite or missing."""
+    return json.loads(table.to_json(orient="records"))
 
 
 def table_of(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Table:

@@ -9,6 +9,9 @@ from fedfm_sim.core.action import Action
 Kind = Literal["honest", "semi-honest", "malicious"]
 KINDS: tuple[Kind, ...] = ("honest", "semi-honest", "malicious")
 
+#: What everybody is to play; what deviations and attacks bring is measured against it.
+HONEST = "contribute"
+
 ACTIONS: dict[str, Action] = {
     "contribute": Action(),
     "contribute-half": Action(share=0.5),

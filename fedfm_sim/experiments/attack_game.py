@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
+from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.files import write_parquet
 from fedfm_sim.experiments.robustness import robustness, told_attackers
@@ -24,9 +25,6 @@ from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
 
 Progress = Callable[[int, int], None]
-
-#: What everybody is to play; what attacks bring is measured against it.
-HONEST = "contribute"
 
 #: What the attackers choose from, and how the server aggregates, unless told otherwise.
 ATTACKS = (HONEST, "label-flip", "sign-flip", "gaussian", "min-max", "backdoor")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.games.estimates import deterrence_ratio
@@ -30,9 +31,6 @@ from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
 
 Progress = Callable[[int, int], None]
-
-#: What everybody is to play.
-HONEST = "contribute"
 
 #: What is least: money that the server spends in a round (on payments, audits and interest for
 #: deposits), that less what the accuracy gained is worth, the audit rate, or the fine.
