@@ -12,13 +12,41 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
 
 from fedfm_sim.core.errors import UserError
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class NestedError(UserError):
+    """A key of a plug-in's own parameters that is wrong; ``location`` leads to it."""
+
+    def __init__(self, location: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.location = location
+
+    @property
+    def line(self) -> str:
+        """The error in one line, the key first."""
+        return ": ".join([".".join(map(str, self.location)), str(self)])
+
+
+@contextmanager
+def within(*location: str) -> Iterator[None]:
+    """Put a section's name before the keys that are found wrong in it."""
+    try:
+        yield
+    except NestedError as error:
+        raise NestedError((*location, *error.location), str(error)) from error
+    except UserError as error:
+        raise NestedError(location, str(error)) from error
 
 
 class Registry(Generic[T]):
@@ -75,3 +103,27 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         module, _, attribute = self._location(name).partition(":")
         return cast(T, getattr(import_module(module), attribute))
+
+    def build(self: Registry[type[M]], section: Mapping[str, Any]) -> M:
+        """Return the plug-in that ``{"name": ..., parameter: ...}`` describes.
+
+        Raises
+        ------
+        NestedError
+            When the name is missing or unknown, or a parameter does not fit.
+        """
+        parameters = {key: value for key, value in section.items() if key != "name"}
+        if "name" not in section:
+            raise NestedError(("name",), f"missing; expected one of: {', '.join(self)}")
+        with within("name"):
+            plugin = self[section["name"]]
+        try:
+            return plugin.model_validate(parameters)
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] == "extra_forbidden":
+                known = ["name", *plugin.model_fields]
+                message = f"unknown key; expected one of: {', '.join(known)}"
+            else:
+                message = f"{first['msg']}, got {first['input']!r}"
+            raise NestedError(first["loc"], message) from error

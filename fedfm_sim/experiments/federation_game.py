@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals, intervals
 from fedfm_sim.games.estimates import RESAMPLES, Estimate
@@ -125,13 +126,8 @@ class FederationGame:
         """
         runs = self.runs.assign(welfare=self.runs["utility"] + self.runs["server"])
         table = runs.groupby(["rule", "profile"], sort=False)[["welfare", "cost"]].mean()
-        utility, cost = table["welfare"].to_numpy(), table["cost"].to_numpy()
-        beaten = (
-            (utility[None] >= utility[:, None])
-            & (cost[None] <= cost[:, None])
-            & ((utility[None] > utility[:, None]) | (cost[None] < cost[:, None]))
-        ).any(axis=1)
-        return table.assign(best=np.logical_not(beaten).tolist()).reset_index()
+        front = pareto_front(table[["cost", "welfare"]].to_numpy() * np.array([1.0, -1.0]))
+        return table.assign(best=front.tolist()).reset_index()
 
     def anarchy(self, equilibria: Sequence[Equilibrium]) -> tuple[float, float]:
         """Return the highest total utility of a profile, and that of the worst equilibrium.

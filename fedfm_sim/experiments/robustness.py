@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.scenarios.plugins import NestedError, build
+from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.defences import DEFENCES
@@ -122,11 +122,9 @@ def _cell(
             known = ", ".join(scenario.action_table)
             raise UserError(f"attack '{attack}': unknown action '{name}'; expected one of: {known}")
     try:
-        rule = build(DEFENCES, section)
+        rule = DEFENCES.build(section)
     except NestedError as error:
-        raise UserError(
-            f"defence '{defence}': {'.'.join(map(str, error.location))}: {error}"
-        ) from None
+        raise UserError(f"defence '{defence}': {error.line}") from None
     federation = setting.federation
     names, bad = [], 0
     for kind in scenario.participants.kinds:

@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, from_numpy
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.registry import NestedError
 from fedfm_sim.experiments.files import write_text
 from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_scenario
-from fedfm_sim.scenarios.plugins import NestedError, build
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.unlearning import EXECUTORS, Executor, execute_together
 from fedfm_sim.security.unlearning.request import PastRound, Request, forget_client
@@ -220,11 +220,9 @@ def probes_of(setting: Setting, client: int, played: Iterable[str]) -> Probes:
 
 def _executor(method: str, parameters: Mapping[str, Any]) -> Executor:
     try:
-        return build(EXECUTORS, {"name": method, **parameters})
+        return EXECUTORS.build({"name": method, **parameters})
     except NestedError as error:
-        raise UserError(
-            f"--method {method}: {'.'.join(map(str, error.location))}: {error}"
-        ) from error
+        raise UserError(f"--method {method}: {error.line}") from error
 
 
 def _setting(folder: Path) -> Setting:

@@ -7,10 +7,10 @@ from math import ceil
 
 import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.reporting.figures import STYLE
 
 #: Panels in a row.
@@ -54,13 +54,6 @@ def draw_comparison(
             axes.grid(axis="y", visible=False)
         figure.suptitle(heading)
     return figure
-
-
-def pareto_front(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return which of M points (M, d) no other beats: as small everywhere, smaller somewhere."""
-    no_worse = (losses[:, None] <= losses[None]).all(2)
-    better = (losses[:, None] < losses[None]).any(2)
-    return np.asarray(~(no_worse & better).any(0))
 
 
 def draw_front(runs: pd.DataFrame, keys: Sequence[str], heading: str) -> Figure:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.scenarios.plugins import NestedError
+from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.schema import Scenario
 
 CATALOGUE = Path(__file__).parent / "catalogue"

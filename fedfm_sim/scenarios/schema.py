@@ -11,6 +11,7 @@ from fedfm_sim.agents.actions import ACTION_SETS, ACTIONS, KINDS, Kind
 from fedfm_sim.agents.policies import POLICIES, Fixed, Policy
 from fedfm_sim.agents.utility import Prices
 from fedfm_sim.core.action import Action
+from fedfm_sim.core.registry import NestedError, within
 from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.aggregation import AggregationRule
 from fedfm_sim.learning.datasets import DATASETS
@@ -21,7 +22,6 @@ from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.sanctions import Sanctions
 from fedfm_sim.scenarios.game import DesignSettings, GameSettings
 from fedfm_sim.scenarios.outcomes import OutcomeSettings
-from fedfm_sim.scenarios.plugins import NestedError, build, within
 from fedfm_sim.scenarios.sections import (
     ContributionSettings,
     Departure,
@@ -81,7 +81,7 @@ class Scenario(BaseModel):
     def _plugins_fit(self) -> Self:
         for name, parameters in self.mechanisms.items():
             with within("mechanisms", name):
-                build(MECHANISMS, {"name": name, **parameters})
+                MECHANISMS.build({"name": name, **parameters})
         with within("mechanism"):
             self.build_mechanism()
         with within("defence"):
@@ -94,7 +94,7 @@ class Scenario(BaseModel):
             self.build_watermark()
         for name, parameters in self.removals.items():
             with within("removals", name):
-                build(REMOVALS, {"name": name, **parameters})
+                REMOVALS.build({"name": name, **parameters})
         if self.departure is not None:
             with within("departure"):
                 self.departure.check(self.participants.count)
@@ -105,7 +105,7 @@ class Scenario(BaseModel):
         for name, action in self.action_table.items():
             if action.attack is not None:
                 with within("actions", name, "parameters"):
-                    build(ATTACKS, {"name": action.attack, **action.parameters})
+                    ATTACKS.build({"name": action.attack, **action.parameters})
             with within("actions", name, "wash"):
                 self.build_removal(action)
         return self
@@ -150,41 +150,41 @@ class Scenario(BaseModel):
     def policy(self, kind: Kind, position: int = 0) -> Policy:
         """Return a fresh policy for one of ``kind``; without a section, its first action."""
         section = {"name": "fixed", "action": self.action_set(kind)[0]}
-        policy = build(POLICIES, self.policies.get(kind, section))
+        policy = POLICIES.build(self.policies.get(kind, section))
         policy.take_position(position)
         return policy
 
     def build_mechanism(self) -> Mechanism:
         """Return the payment mechanism, with its parameters in ``mechanisms`` as defaults."""
         defaults = self.mechanisms.get(self.mechanism.get("name", ""), {})
-        return build(MECHANISMS, {**defaults, **self.mechanism})
+        return MECHANISMS.build({**defaults, **self.mechanism})
 
     def build_defence(self) -> AggregationRule:
         """Return the aggregation rule."""
-        return build(DEFENCES, self.defence)
+        return DEFENCES.build(self.defence)
 
     def build_protection(self) -> Protection:
         """Return what everybody does to its update before it is sent."""
-        return build(PROTECTIONS, self.protection)
+        return PROTECTIONS.build(self.protection)
 
     def build_leakage(self) -> LeakageMeasure:
         """Return the measure of P_k."""
-        return build(LEAKAGE, self.leakage)
+        return LEAKAGE.build(self.leakage)
 
     def build_watermark(self) -> Watermark:
         """Return the watermarking scheme, which has yet to enter a federation."""
-        return build(WATERMARKS, self.watermark)
+        return WATERMARKS.build(self.watermark)
 
     def build_removal(self, action: Action) -> Removal:
         """Return what an action does to the mark of a copy before it is sold."""
         name = action.wash or "none"
-        return build(REMOVALS, {"name": name, **self.removals.get(name, {})})
+        return REMOVALS.build({"name": name, **self.removals.get(name, {})})
 
     def build_attack(self, action: Action) -> Attack | None:
         """Return the attack that an action carries out."""
         if action.attack is None:
             return None
-        return build(ATTACKS, {"name": action.attack, **action.parameters})
+        return ATTACKS.build({"name": action.attack, **action.parameters})
 
 
 def _known_action(name: str, known: Mapping[str, Any], *location: str) -> None:

@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fedfm_sim.agents.actions import KINDS, Kind
+from fedfm_sim.core.registry import NestedError, within
 from fedfm_sim.mechanisms.contribution import SCHEMES
-from fedfm_sim.scenarios.plugins import NestedError, within
 from fedfm_sim.security.unlearning import EXECUTORS
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
+from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.trainer import TrainingSettings
-from fedfm_sim.reporting.comparison import pareto_front
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.no_free_lunch import bound, jensen_shannon, membership_beliefs
 from fedfm_sim.security.privacy.protection import GaussianMechanism
