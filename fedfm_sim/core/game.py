@@ -11,10 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 
-Masks = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
+#: Coalitions, the players in each as the bits of a number.
+Masks = Index
+
+#: What coalitions are worth.
+Values = Array
 
 #: Up to this many players a table of all coalitions is made (8 MiB at 20).
 MAX_TABLE_PLAYERS = 24

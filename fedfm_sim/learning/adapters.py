@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.backbone import Backbone
 
 if TYPE_CHECKING:  # peft takes seconds to import, and a wrong scenario file should not
@@ -30,13 +31,11 @@ PREFIX = "base_model.model."
 A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(Settings):
     """Which low-rank update is trained: ``dW = (alpha / rank) * B @ A`` (Hu et al. 2022)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     rank: int = Field(default=4, ge=1, le=256)
-    alpha: float = Field(default=8.0, gt=0, allow_inf_nan=False)
+    alpha: float = Field(default=8.0, gt=0)
     targets: str | tuple[str, ...] = Field(
         default="all-linear", description="peft target_modules: names of Linear layers"
     )

@@ -11,16 +11,14 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array, Index
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.learning.trainer import TrainingSettings
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +47,7 @@ class Uploads:
     reference: Tensor
     samples: Array
     layout: AdapterLayout
-    members: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    members: Index = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     server: Tensor | None = None
     seed: int = 0
 
@@ -74,7 +72,7 @@ class Uploads:
         """Return the weighted mean of the factors (P,)."""
         return weighted_mean(self.updates, self.reference, weights)
 
-    def select(self, rows: npt.NDArray[np.int64]) -> Uploads:
+    def select(self, rows: Index) -> Uploads:
         """Return the uploads of some rows alone."""
         at = torch.from_numpy(rows)
         return Uploads(
@@ -111,10 +109,8 @@ class Aggregate:
     residual: float = 0.0
 
 
-class AggregationRule(BaseModel):
+class AggregationRule(Plugin):
     """Base of all rules; its fields are its scenario parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     #: What the server must know or assume for the rule's guarantee.
     knowledge: ClassVar[str]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone, example_losses, module_at
 from fedfm_sim.learning.examples import Examples
@@ -31,9 +32,9 @@ class Evaluation:
     """
 
     losses: npt.NDArray[np.float32]
-    predictions: npt.NDArray[np.int64]
+    predictions: Index
 
-    def accuracy(self, labels: Tensor) -> npt.NDArray[np.float64]:
+    def accuracy(self, labels: Tensor) -> Array:
         """Return each adapter's share of right predictions, (M,); of tokens, for texts."""
         truth = labels.numpy()
         if truth.ndim == 2:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Index = npt.NDArray[np.int64] | npt.NDArray[np.bool_] | Sequence[int] | slice
+from fedfm_sim.core.arrays import Index, Mask
+
+#: Which of some examples.
+Selection = Index | Mask | Sequence[int] | slice
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, index: Index) -> Examples:
+    def select(self, index: Selection) -> Examples:
         """Return the examples at ``index``."""
         at = index if isinstance(index, slice) else torch.as_tensor(np.asarray(index))
         classes = None if self.classes is None else self.classes[at]

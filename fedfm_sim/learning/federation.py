@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.learning import trainer
 from fedfm_sim.learning.adapters import (
@@ -22,8 +22,6 @@ from fedfm_sim.learning.backbone import Backbone, flop_counter
 from fedfm_sim.learning.evaluation import Evaluation, evaluate
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import Adjust, Trained, TrainingSettings
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass

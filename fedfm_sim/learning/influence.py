@@ -14,17 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import example_gradients
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,25 +13,23 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.datasets.notes import SLOTS, canary, plant
 from fedfm_sim.learning.domains import DOMAINS, domain
 from fedfm_sim.learning.examples import Examples
 
-Labels = npt.NDArray[np.int64]
-Parts = list[npt.NDArray[np.int64]]
+Parts = list[Index]
 Share = Field(default=0.0, ge=0, le=1)
 
 
-class DataSettings(BaseModel):
+class DataSettings(Settings):
     """The data set, its partition and the ways in which shards differ."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = "digits"
     partition: Literal["iid", "dirichlet", "quantity"] = "iid"
@@ -71,12 +69,12 @@ class DataSettings(BaseModel):
         return noise[participant % len(noise)] if isinstance(noise, tuple) else noise
 
 
-def iid(labels: Labels, participants: int, rng: np.random.Generator) -> Parts:
+def iid(labels: Index, participants: int, rng: np.random.Generator) -> Parts:
     """Divide at random into parts whose sizes differ by at most one."""
     return [np.sort(p) for p in np.array_split(rng.permutation(len(labels)), participants)]
 
 
-def dirichlet(labels: Labels, participants: int, alpha: float, rng: np.random.Generator) -> Parts:
+def dirichlet(labels: Index, participants: int, alpha: float, rng: np.random.Generator) -> Parts:
     """Divide each class by Dirichlet(alpha) proportions: label skew (Hsu et al. 2019).
 
     A participant left empty is given one example of the largest part, so that
@@ -95,7 +93,7 @@ def dirichlet(labels: Labels, participants: int, alpha: float, rng: np.random.Ge
     return _fill_empty([np.flatnonzero(owner == k) for k in range(participants)])
 
 
-def quantity(labels: Labels, participants: int, alpha: float, rng: np.random.Generator) -> Parts:
+def quantity(labels: Index, participants: int, alpha: float, rng: np.random.Generator) -> Parts:
     """Divide at random into parts of Dirichlet(alpha) sizes: quantity skew."""
     weights = rng.dirichlet(np.full(participants, alpha))
     if not np.isfinite(weights).all() or weights.sum() == 0:
@@ -114,7 +112,7 @@ def _fill_empty(parts: Parts) -> Parts:
 
 
 def partition(
-    labels: Labels, participants: int, settings: DataSettings, rng: np.random.Generator
+    labels: Index, participants: int, settings: DataSettings, rng: np.random.Generator
 ) -> Parts:
     """Return each participant's example indices under the settings' scheme.
 

@@ -8,30 +8,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification
 
+from fedfm_sim.core.progress import Progress
 from fedfm_sim.core.random import Streams
 from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.datasets.digits import load_digits_split
 from fedfm_sim.learning.examples import Examples
 
 
-class PretrainingSettings(BaseModel):
+class PretrainingSettings(Settings):
     """Pre-training of `digits-vit`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=300, ge=1)
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
-
-
-Progress = Callable[[int, int], None]
 
 
 def pretrain_digits_vit(

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from fedfm_sim.core.progress import Progress
 from fedfm_sim.core.random import Streams
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.backbone import example_losses
 from fedfm_sim.learning.datasets.notes import BEGIN, END, LENGTH, PAD, load_notes_split, words
 from fedfm_sim.learning.examples import Examples
 
-Progress = Callable[[int, int], None]
 
-
-class NotesSettings(BaseModel):
+class NotesSettings(Settings):
     """Pre-training of `notes-llama`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=30, ge=1)
     batch_size: int = 48

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.aggregation import (
     Aggregate,
     AggregationRule,
-    Array,
     FedAvg,
     Uploads,
     distance_from_mean,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Mask
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.aggregation import normalised, weighted_mean
@@ -64,7 +65,7 @@ def retrained_game(
 def train_coalitions(
     federation: Federation,
     shards: Sequence[Examples],
-    members: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    members: Mask,
     rounds: int,
     streams: Streams,
 ) -> Tensor:

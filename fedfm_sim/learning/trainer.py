@@ -15,20 +15,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from fedfm_sim.core.arrays import Array, Index
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone, example_losses, module_at
 from fedfm_sim.learning.examples import Examples
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """Local training of one round."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=2, ge=1, le=1000)
     batch_size: int = Field(default=16, ge=1, le=4096)
@@ -61,16 +60,16 @@ class Trained:
     """
 
     adapters: Tensor
-    losses: npt.NDArray[np.float64]
-    samples: npt.NDArray[np.int64]
+    losses: Array
+    samples: Index
 
 
-Plan = list[npt.NDArray[np.int64]]
+Plan = list[Index]
 
 #: Changes the (k, P) gradients of the second argument in place, given the (k, P)
 #: adapters as they are and which of the K adapters these are, (k,): a penalty on the
 #: weights adds its own gradient, a mask sets to zero what is to stay.
-Adjust = Callable[[Tensor, Tensor, npt.NDArray[np.int64]], None]
+Adjust = Callable[[Tensor, Tensor, Index], None]
 
 
 def batch_plan(count: int, settings: TrainingSettings, rng: np.random.Generator) -> Plan:
@@ -226,7 +225,7 @@ def _in_order(adjust: Adjust, order: Sequence[int]) -> Adjust:
     """Return ``adjust`` for rows that stand in ``order``."""
     members = np.array(order, dtype=np.int64)
 
-    def ordered(rows: Tensor, gradients: Tensor, positions: npt.NDArray[np.int64]) -> None:
+    def ordered(rows: Tensor, gradients: Tensor, positions: Index) -> None:
         adjust(rows, gradients, members[positions])
 
     return ordered
@@ -241,7 +240,7 @@ def _train_rows(
     plans: Sequence[Plan],
     generators: Sequence[np.random.Generator],
     settings: TrainingSettings,
-    losses: npt.NDArray[np.float64],
+    losses: Array,
     adjust: Adjust | None,
 ) -> None:
     steps = [len(plan) for plan in plans]
@@ -302,7 +301,7 @@ def _private_gradients(
     batch: Examples,
     weights: Tensor,
     settings: TrainingSettings,
-    sizes: npt.NDArray[np.int64],
+    sizes: Index,
     generators: Sequence[np.random.Generator],
 ) -> tuple[Tensor, Tensor]:
     """Return the losses (k B,) and DP-SGD's gradient (k, P) (Abadi et al. 2016).
@@ -326,7 +325,7 @@ def _private_gradients(
     return losses, sums / torch.from_numpy(expected.astype(np.float32))[:, None]
 
 
-def _pad(batches: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], Tensor]:
+def _pad(batches: Sequence[Index]) -> tuple[Index, Tensor]:
     """Return (k, B) indices and the weights that make each row's sum its batch mean."""
     width = max(1, *map(len, batches))
     index = np.zeros((len(batches), width), dtype=np.int64)

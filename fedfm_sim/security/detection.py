@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from fedfm_sim.core.arrays import Array, Mask
 
 
 def detection_auc(suspicion: Array, attackers: Mask) -> float:

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning import reference
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.learning.influence import Array, data_influence, influence
+from fedfm_sim.learning.influence import data_influence, influence
 from fedfm_sim.learning.trainer import TrainingSettings, example_gradients, train
 
 

@@ -13,12 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.partitions import (
     DataSettings,
-    Labels,
     Parts,
     across_domains,
     at_round,
@@ -35,7 +35,7 @@ seeds = st.integers(0, 2**32 - 1)
 label_lists = st.lists(st.integers(0, 9), min_size=1, max_size=80)
 
 
-def divide(scheme: str, labels: Labels, participants: int, alpha: float, seed: int = 0) -> Parts:
+def divide(scheme: str, labels: Index, participants: int, alpha: float, seed: int = 0) -> Parts:
     chosen = DataSettings.model_validate({"partition": scheme, "alpha": alpha})
     return partition(labels, participants, chosen, np.random.default_rng(seed))
 

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.low_rank import changes
@@ -67,13 +67,11 @@ class View:
         return changes(self.layout, self.others, self.reference)
 
 
-class Attack(BaseModel):
+class Attack(Plugin):
     """Base of all attacks; its fields are its scenario parameters.
 
     A subclass is one file and one line in `fedfm_sim.security.attacks.ATTACKS`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     #: What the attacker gains from, which decides how its success is measured.
     goal: ClassVar[Goal]

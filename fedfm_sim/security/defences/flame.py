@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads, normalised
+from fedfm_sim.core.arrays import Array, Mask
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
 from fedfm_sim.learning.low_rank import fold
 from fedfm_sim.security.defences.clipping import clipped
 
@@ -48,7 +49,7 @@ def cosine_distances(gram: Array) -> Array:
     return np.asarray(distances)
 
 
-def largest_cluster(distances: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def largest_cluster(distances: Array) -> Mask:
     """Return who is in the cluster of more than half; everybody where there is none."""
     from sklearn.cluster import HDBSCAN
 

@@ -9,7 +9,8 @@ import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads, normalised
+from fedfm_sim.core.arrays import Array
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
 from fedfm_sim.security.defences.flame import cosine_distances
 from fedfm_sim.security.defences.mixing import mixed
 
@@ -41,8 +42,8 @@ class FoolsGold(AggregationRule):
 
     def learn(self, uploads: Uploads, aggregate: Aggregate) -> None:
         """Add the round's updates to the sums."""
-        for member, row in zip(uploads.members.tolist(), self._summed(uploads), strict=True):
-            self._history[member] = row
+        rows = zip(uploads.members.tolist(), self._summed(uploads), strict=True)
+        self._history = {**self._history, **dict(rows)}
 
     def _summed(self, uploads: Uploads) -> Tensor:
         nothing = torch.zeros(uploads.changes.shape[1], dtype=torch.float64)

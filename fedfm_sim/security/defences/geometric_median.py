@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads, normalised
+from fedfm_sim.core.arrays import Array
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
 from fedfm_sim.security.defences.mixing import mixed
 
 

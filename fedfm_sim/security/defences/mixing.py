@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fedfm_sim.learning.aggregation import Aggregate, Array, Uploads, normalised
+from fedfm_sim.core.arrays import Array, Index
+from fedfm_sim.learning.aggregation import Aggregate, Uploads, normalised
 from fedfm_sim.learning.low_rank import fold
 
 
@@ -27,7 +27,7 @@ def mixed(change: Tensor, weights: Array, uploads: Uploads) -> Aggregate:
     return Aggregate(adapter, weights, suspicion, residual)
 
 
-def chosen_mean(kept: npt.NDArray[np.int64], suspicion: Array, uploads: Uploads) -> Aggregate:
+def chosen_mean(kept: Index, suspicion: Array, uploads: Uploads) -> Aggregate:
     """Return the mean by samples of the changes of those kept.
 
     Changes are averaged, and not factors: (Q A, B Q^-1) passes every test on dW, and

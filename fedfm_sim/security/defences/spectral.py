@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Array, Uploads
+from fedfm_sim.core.arrays import Array
+from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
 from fedfm_sim.security.defences.mixing import chosen_mean
 
 

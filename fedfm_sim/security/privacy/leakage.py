@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 
@@ -47,10 +47,8 @@ class Observation:
         return self.members.select(slice(0, size)), self.others.select(chosen)
 
 
-class LeakageMeasure(BaseModel):
+class LeakageMeasure(Plugin):
     """Base of all measures of P_k; fields are scenario parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     #: In which unit the leakage is, and between what bounds.
     unit: ClassVar[str]

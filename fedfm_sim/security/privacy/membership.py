@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from scipy.stats import mannwhitneyu, norm
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.security.privacy.leakage import LeakageMeasure, Observation
 
-Array = npt.NDArray[np.float64]
 Losses = npt.NDArray[np.float32] | Array
 
 

@@ -19,15 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.membership import confidence
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.security.privacy.leakage import LeakageMeasure, Observation
-
-Array = npt.NDArray[np.float64]
 
 
 class PropertyInference(LeakageMeasure):

@@ -6,17 +6,17 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from fedfm_sim.core.settings import Plugin
 
-class Protection(BaseModel):
+
+class Protection(Plugin):
     """Base of all protections, and the absence of one; fields are scenario parameters.
 
     What is declared is protected too, so that an audit by replay finds nothing odd.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     #: What it does, in a few words.
     summary: ClassVar[str] = "send the update as it is"

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 
 Words = npt.NDArray[np.uint64]
@@ -60,11 +61,11 @@ def masked(member: Member, values: Words, publics: Sequence[bytes]) -> Words:
 
 
 def secure_sum(
-    values: npt.NDArray[np.int64],
+    values: Index,
     dropped: Collection[int],
     threshold: int,
     rng: np.random.Generator,
-) -> npt.NDArray[np.int64]:
+) -> Index:
     """Return the exact sum over those who did not drop out, from masked values alone.
 
     Parameters
@@ -154,11 +155,11 @@ def recover(points: Shares) -> bytes:
     return secret.to_bytes(66, "big")[-32:]
 
 
-def to_fixed(rows: npt.NDArray[np.float64], bits: int) -> npt.NDArray[np.int64]:
+def to_fixed(rows: Array, bits: int) -> Index:
     """Return numbers as integers, in units of ``2^-bits``, rounded to the nearest."""
     return np.rint(rows * 2.0**bits).astype(np.int64)
 
 
-def from_fixed(values: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.float64]:
+def from_fixed(values: Index, bits: int) -> Array:
     """Return what integers in units of ``2^-bits`` stand for."""
     return np.asarray(values / 2.0**bits)

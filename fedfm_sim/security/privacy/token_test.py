@@ -12,11 +12,10 @@ so that nothing can be told. Where B = 0, as before the first step, grad_A is ze
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Ids = npt.NDArray[np.int64]
+from fedfm_sim.core.arrays import Index
 
 #: Singular values below this share of the largest are rounding error.
 NEGLIGIBLE = 1e-6
@@ -40,12 +39,14 @@ def row_space_distances(gradient: Tensor, candidates: Tensor) -> Tensor:
     return distances
 
 
-def tokens_from_a(gradient: Tensor, embeddings: Tensor, tolerance: float = 1e-3) -> Ids:
+def tokens_from_a(gradient: Tensor, embeddings: Tensor, tolerance: float = 1e-3) -> Index:
     """Return the tokens whose embedding (V, in) is in the row space of grad_A (r, in)."""
     return _below(row_space_distances(gradient, embeddings), tolerance)
 
 
-def tokens_from_b(gradient: Tensor, a: Tensor, embeddings: Tensor, tolerance: float = 1e-3) -> Ids:
+def tokens_from_b(
+    gradient: Tensor, a: Tensor, embeddings: Tensor, tolerance: float = 1e-3
+) -> Index:
     """Return the tokens whose image under A (r, in) is in the row space of grad_B (out, r).
 
     With T = r - 1 tokens that space is a hyperplane of few dimensions, which a word that is
@@ -54,7 +55,7 @@ def tokens_from_b(gradient: Tensor, a: Tensor, embeddings: Tensor, tolerance: fl
     return _below(row_space_distances(gradient, embeddings.double() @ a.double().T), tolerance)
 
 
-def recovered_share(found: Ids, present: Ids) -> float:
+def recovered_share(found: Index, present: Index) -> float:
     """Return the share of distinct tokens recovered, less the share of wrong ones among found.
 
     P of Eq. 12 in [0, 1]: 1 when exactly the tokens present are found, 0 when none is or
@@ -67,5 +68,5 @@ def recovered_share(found: Ids, present: Ids) -> float:
     return max(0.0, len(guessed & truth) / len(truth) - wrong)
 
 
-def _below(distances: Tensor, tolerance: float) -> Ids:
+def _below(distances: Tensor, tolerance: float) -> Index:
     return np.flatnonzero(distances.numpy() < tolerance).astype(np.int64)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, cat
 
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.aggregation import normalised, weighted_mean
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import Adjust, TrainingSettings
@@ -76,10 +76,8 @@ class Unlearned:
     messages: int
 
 
-class Executor(BaseModel):
+class Executor(Plugin):
     """Base of all executors; its fields are its parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     source: ClassVar[str]
     #: What it needs besides the global adapter.

@@ -6,17 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
-
-Array = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +34,7 @@ class PastRound:
 
     reference: Tensor
     updates: Tensor
-    members: Ids
+    members: Index
     weights: Array
 
 
@@ -187,12 +184,12 @@ def forget_feature(
     return tuple(kept if k == client else s for k, s in enumerate(shards)), forget
 
 
-def _none(shard: Examples) -> npt.NDArray[np.bool_]:
+def _none(shard: Examples) -> Mask:
     return np.zeros(len(shard), dtype=bool)
 
 
 def _split(
-    shards: Sequence[Examples], gone: Sequence[npt.NDArray[np.bool_]]
+    shards: Sequence[Examples], gone: Sequence[Mask]
 ) -> tuple[tuple[Examples, ...], tuple[Examples, ...]]:
     pairs = list(zip(shards, gone, strict=True))
     return (

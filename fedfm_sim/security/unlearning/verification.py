@@ -10,19 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.evaluation import log_probabilities
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.security.privacy.membership import membership_auc
 from fedfm_sim.security.unlearning.executor import Unlearned
 from fedfm_sim.security.unlearning.request import Request
-
-Array = npt.NDArray[np.float64]
 
 #: Batches within which a model is expected to learn the data again.
 PATIENCE = 60

@@ -58,7 +58,9 @@ class FedCIP(Watermark):
 
     def take_note(self, number: int, members: Sequence[int]) -> None:
         """Add who took part to the members of the cycle."""
-        self._members.setdefault(number // self.cycle, set()).update(members)
+        cycle = number // self.cycle
+        before = self._members.get(cycle, set())
+        self._members = {**self._members, cycle: before | set(members)}
 
     def claims(self, adapter: Tensor) -> tuple[Claim, ...]:
         """Return the claim of each cycle so far."""

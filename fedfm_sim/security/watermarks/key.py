@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.adapters import AdapterLayout
 
 SECRET_BYTES = 32
 
 
-class Key(BaseModel):
+class Key(Settings):
     """The secret of one owner.
 
     Attributes
@@ -39,8 +40,6 @@ class Key(BaseModel):
     public_key, statement : str
         Of a signed mark (see `signed`): who vouches for it, and for what; else empty.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["fedfm-sim watermark key 1"] = "fedfm-sim watermark key 1"
     owner: str

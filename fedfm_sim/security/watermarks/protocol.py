@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 from torch import Tensor
 
 from fedfm_sim.core.random import Streams
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.trainer import Adjust
@@ -47,18 +48,22 @@ class World:
         return [Key.draw(str(k), rng, bits) for k, rng in enumerate(generators)]
 
 
-class Watermark(BaseModel):
+class Watermark(Plugin):
     """No mark at all, and the base of all schemes; fields are scenario parameters.
 
     ``side`` says who marks: nobody, each client its own updates, or the server.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=False)
 
     side: ClassVar[Literal["nobody", "client", "server"]] = "nobody"
     proves: ClassVar[str] = "nothing"
     source: ClassVar[str] = ""
     _world: World | None = PrivateAttr(default=None)
+
+    def memory(self) -> dict[str, Any]:
+        """Return what the scheme remembers of past rounds; what it works in is not of them."""
+        return {name: value for name, value in super().memory().items() if name != "_world"}
 
     def enter(self, world: World) -> None:
         """Take a federation to work in; keys are drawn from its streams."""

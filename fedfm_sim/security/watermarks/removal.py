@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.security.watermarks.key import Key
@@ -43,10 +44,8 @@ class Thief:
     rng: np.random.Generator
 
 
-class Removal(BaseModel):
+class Removal(Plugin):
     """No removal, and the base of all."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     source: ClassVar[str] = ""
 
@@ -181,9 +180,7 @@ def forged_claim(
     return claim("forger", best, bits)
 
 
-def false_claims(
-    federation: Federation, adapters: Sequence[Tensor], keys: Sequence[Key]
-) -> npt.NDArray[np.float64]:
+def false_claims(federation: Federation, adapters: Sequence[Tensor], keys: Sequence[Key]) -> Array:
     """Return the p-value of each key on each adapter, (adapters, keys)."""
     layout, rows = federation.layout, []
     for adapter in adapters:

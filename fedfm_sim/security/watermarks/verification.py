@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import binom
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 
 #: A claim stands at or below this p-value, after Bonferroni.
@@ -86,7 +86,7 @@ class Trace:
     """
 
     claims: tuple[Claim, ...]
-    scores: npt.NDArray[np.float64]
+    scores: Array
 
     @property
     def suspect(self) -> int:
@@ -99,11 +99,7 @@ class Trace:
         return self.suspect if self.claims[self.suspect].stands else None
 
 
-def similarity_scores(
-    responses: npt.NDArray[np.float64],
-    signs: npt.NDArray[np.float64],
-    target: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def similarity_scores(responses: Array, signs: Array, target: Array) -> Array:
     """Return FedTracker's fingerprint similarity (Shao et al. 2024), (K,).
 
     ``FSS = (1/N) sum_j min(eps, b_j (w^T E)_j) / eps``, floored at -1 for each bit.

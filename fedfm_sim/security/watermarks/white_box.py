@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Index, Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.trainer import Adjust
@@ -44,7 +44,7 @@ class Directions:
     right: dict[str, Tensor]
     signs: Tensor
 
-    def select(self, rows: npt.NDArray[np.int64]) -> Directions:
+    def select(self, rows: Index) -> Directions:
         """Return the directions of some of the keys."""
         return Directions(
             {module: part[rows] for module, part in self.left.items()},
@@ -109,7 +109,7 @@ def hinge(layout: AdapterLayout, of: Directions, weight: float, margin: float) -
     left out.
     """
 
-    def adjust(rows: Tensor, gradients: Tensor, members: npt.NDArray[np.int64]) -> None:
+    def adjust(rows: Tensor, gradients: Tensor, members: Index) -> None:
         own = of.select(members)
         free = rows.detach().clone().requires_grad_()
         gap = margin * unmarked_deviation(layout, rows, own)[:, None] - own.signs * responses(
@@ -121,9 +121,9 @@ def hinge(layout: AdapterLayout, of: Directions, weight: float, margin: float) -
     return adjust
 
 
-def read_bits(layout: AdapterLayout, adapters: Tensor, of: Directions) -> npt.NDArray[np.bool_]:
+def read_bits(layout: AdapterLayout, adapters: Tensor, of: Directions) -> Mask:
     """Return which bits of each of (K, P) adapters are as its key says, (K, N)."""
-    found: npt.NDArray[np.bool_] = (responses(layout, adapters.double(), of) * of.signs > 0).numpy()
+    found: Mask = (responses(layout, adapters.double(), of) * of.signs > 0).numpy()
     return found
 
 
