@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import whole
 
 #: Coalitions, the players in each as the bits of a number.
 Masks = Index
@@ -248,9 +249,8 @@ class CoalitionGame:
         masks, values = self._store.items()
         table = pa.table({"coalition": masks, "value": values})
         metadata = {_PLAYERS: str(self.players), _FINGERPRINT: fingerprint}
-        part = Path(f"{path}.part")
-        pq.write_table(table.replace_schema_metadata(metadata), part)
-        part.replace(path)
+        with whole(path) as part:
+            pq.write_table(table.replace_schema_metadata(metadata), part)
 
     def restore(self, path: str | Path, fingerprint: str = "") -> int:
         """Take over the values that `save` wrote, and return how many there were.

@@ -7,17 +7,18 @@ the files themselves, so that a mark can be read without the base model.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import whole, write_text
 from fedfm_sim.learning.adapters import (
     A_SUFFIX,
     B_SUFFIX,
@@ -68,10 +69,7 @@ class StoredAdapter:
             name: views[name][0].to(stored.dtype).clone() if name in views else stored
             for name, stored in self.tensors.items()
         }
-        part = folder / f"{WEIGHTS}.part"
-        save_file(tensors, part, metadata={"format": "pt"})
-        part.replace(folder / WEIGHTS)
-        shutil.copyfile(self.folder / CONFIG, folder / CONFIG)
+        _write(folder, tensors, (self.folder / CONFIG).read_text(encoding="utf-8"))
 
 
 def new_folder(folder: Path) -> None:
@@ -91,15 +89,24 @@ def new_folder(folder: Path) -> None:
 
 
 def save_adapter(folder: Path, adapter: Tensor, layout: AdapterLayout, base: str) -> None:
-    """Write a (P,) adapter as peft does: adapter_config.json and safetensors."""
+    """Write a (P,) adapter as peft does: adapter_config.json and safetensors, each file whole."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v[0].clone() for k, v in layout.views(adapter[None]).items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = layout.settings.to_peft()
     config.base_model_name_or_path = base
     config.inference_mode = True
     config.target_modules = list(layout.modules)
-    config.save_pretrained(str(folder))
+    with TemporaryDirectory() as made:
+        config.save_pretrained(made)
+        text = Path(made, CONFIG).read_text(encoding="utf-8")
+    _write(folder, tensors, text)
+
+
+def _write(folder: Path, tensors: Mapping[str, Tensor], config: str) -> None:
+    # safetensors' own save_file makes files that nobody else can read.
+    with whole(folder / WEIGHTS) as part:
+        part.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
+    write_text(folder / CONFIG, config)
 
 
 def load_adapter(folder: Path, layout: AdapterLayout) -> Tensor:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
+from fedfm_sim.learning.adapter_files import load_adapter, open_adapter, save_adapter
 from fedfm_sim.learning.adapters import (
     AdapterLayout,
     LoraSettings,
@@ -237,6 +237,40 @@ def test_reads_what_it_saved(layout: AdapterLayout, tmp_path: Path) -> None:
     save_adapter(tmp_path, adapter, layout, "digits-vit")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
     assert sorted(first) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+def test_files_are_as_readable_as_others(layout: AdapterLayout, tmp_path: Path) -> None:
+    save_adapter(tmp_path / "own", random_rows(layout, 1)[0], layout, "digits-vit")
+    stored = open_adapter(tmp_path / "own")
+    stored.rewrite(stored.adapter, tmp_path / "copy")
+    usual = tmp_path / "usual"
+    usual.touch()
+    for folder in ("own", "copy"):
+        modes = {path.name: path.stat().st_mode for path in (tmp_path / folder).iterdir()}
+        assert modes == dict.fromkeys(sorted(modes), usual.stat().st_mode)
+        assert sorted(modes) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("stopped_at", ["adapter_config.json", "adapter_model.safetensors"])
+def test_who_is_stopped_leaves_whole_files(
+    stopped_at: str, layout: AdapterLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = random_rows(layout, 2)
+    save_adapter(tmp_path, first, layout, "first")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = Path.replace
+
+    def stop(part: Path, target: Path) -> Path:
+        if target.name == stopped_at:
+            raise KeyboardInterrupt
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        save_adapter(tmp_path, second, layout, "second")
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after.keys() == before.keys()
+    assert after[stopped_at] == before[stopped_at]
 
 
 def edit_config(folder: Path, **changes: Any) -> None:
