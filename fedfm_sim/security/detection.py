@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fedfm_sim.core.arrays import Array, Mask
+from fedfm_sim.security.auc import auc
 
 
 def detection_auc(suspicion: Array, attackers: Mask) -> float:
@@ -19,13 +20,8 @@ def detection_auc(suspicion: Array, attackers: Mask) -> float:
     suspicion : (n,) array
     attackers : (n,) bool array
     """
-    from sklearn.metrics import roc_auc_score
-
     scored = ~np.isnan(suspicion)
-    truth = attackers[scored]
-    if truth.all() or not truth.any():
-        return float("nan")
-    return float(roc_auc_score(truth, suspicion[scored]))
+    return auc(suspicion[scored & attackers], suspicion[scored & ~attackers])
 
 
 def roc(suspicion: Array, attackers: Mask) -> tuple[Array, Array]:

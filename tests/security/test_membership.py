@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import mannwhitneyu, norm
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from fedfm_sim.learning.evaluation import evaluate
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.partitions import in_domain
 from fedfm_sim.learning.trainer import TrainingSettings, train
+from fedfm_sim.security.auc import Scores
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.membership import (
     LikelihoodRatio,
@@ -52,6 +53,25 @@ def test_auc_by_hand(members: list[float], others: list[float], auc: float) -> N
 
 
 losses = st.lists(st.integers(0, 12).map(lambda k: k / 4), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize("single", [False, True])
+@given(losses, losses)
+def test_auc_has_the_bits_of_the_mann_whitney_statistic(
+    single: bool, members: list[float], others: list[float]
+) -> None:
+    inside: Scores = np.array(members)
+    outside: Scores = np.array(others)
+    if single:
+        inside, outside = inside.astype(np.float32), outside.astype(np.float32)
+    statistic = mannwhitneyu(outside, inside).statistic
+    assert membership_auc(inside, outside) == float(statistic / (len(inside) * len(outside)))
+
+
+def test_without_a_group_or_a_number_there_is_no_auc() -> None:
+    assert np.isnan(membership_auc(np.zeros(0), np.zeros(2)))
+    assert np.isnan(membership_auc(np.zeros(2), np.zeros(0)))
+    assert np.isnan(membership_auc(np.array([np.nan, 1.0]), np.zeros(2)))
 
 
 @given(losses, losses)

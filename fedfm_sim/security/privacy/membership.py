@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import norm
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.examples import Examples
+from fedfm_sim.security.auc import Scores, auc
 from fedfm_sim.security.privacy.leakage import LeakageMeasure, Observation
-
-Losses = npt.NDArray[np.float32] | Array
 
 
 class LossThreshold(LeakageMeasure):
@@ -75,13 +73,13 @@ class LikelihoodRatio(LeakageMeasure):
         return scores[: len(members)], scores[len(members) :]
 
 
-def masked(losses: Losses, decimals: int) -> Array:
+def masked(losses: Scores, decimals: int) -> Array:
     """Return the losses that rounded confidences show: at least 0, infinite where p rounds to 0."""
     with np.errstate(divide="ignore"):
         return np.asarray(-np.log(np.round(np.exp(-losses.astype(np.float64)), decimals)))
 
 
-def confidence(losses: Losses) -> Array:
+def confidence(losses: Scores) -> Array:
     """Return ``log p / (1 - p)`` from ``-log p``, kept finite."""
     nats = np.clip(losses.astype(np.float64), 1e-12, 700.0)
     return np.asarray(-nats - np.log(-np.expm1(-nats)))
@@ -94,7 +92,7 @@ def likelihood_ratio(target: Array, shadows: Array) -> Array:
     return np.asarray(norm.cdf((target - mean) / max(deviation, 1e-12)))
 
 
-def membership_auc(members: Losses, others: Losses) -> float:
+def membership_auc(members: Scores, others: Scores) -> float:
     """Return the AUC of the loss-threshold attack (Yeom et al. 2018), in [0, 1].
 
     The attacker calls an example a member when its loss is below a threshold;
@@ -103,18 +101,17 @@ def membership_auc(members: Losses, others: Losses) -> float:
     Parameters
     ----------
     members, others : arrays
-        Losses of examples in and not in the training data, of one distribution.
+        Scores of examples in and not in the training data, of one distribution.
     """
-    statistic = mannwhitneyu(others, members).statistic
-    return float(statistic / (len(members) * len(others)))
+    return auc(others, members)
 
 
-def membership_advantage(members: Losses, others: Losses) -> float:
+def membership_advantage(members: Scores, others: Scores) -> float:
     """Return the attacker's advantage ``max(0, 2 AUC - 1)``, in [0, 1]; 0 is a coin toss."""
     return max(0.0, 2 * membership_auc(members, others) - 1)
 
 
-def true_positive_rate(members: Losses, others: Losses, false_positive_rate: float) -> float:
+def true_positive_rate(members: Scores, others: Scores, false_positive_rate: float) -> float:
     """Return the share of members found when so many others may be called members.
 
     The threshold is the loss below which at most that share of others lies. A rate of r
