@@ -241,13 +241,10 @@ def pretrain(
     out: Annotated[Path | None, typer.Option(help="Folder; default: the shipped place.")] = None,
 ) -> None:
     """Pre-train a shipped backbone again, on public data only."""
-    from fedfm_sim.learning.backbone import SHIPPED
-    from fedfm_sim.learning.pretraining import PRETRAINING
+    from fedfm_sim.learning import pretraining
 
-    function = PRETRAINING[name]
-    folder = out or SHIPPED[name]
     with Bar("epochs") as bar:
-        provenance = function(folder, seed, bar)
+        provenance = pretraining.pretrain(name, seed, bar, out)
     Console().print_json(data=provenance)
 
 

@@ -18,12 +18,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.registry import Registry
 from fedfm_sim.learning.examples import Examples
 
-#: Backbones that ship with the package: name to folder.
-SHIPPED = {
-    name: Path(__file__).parent / "checkpoints" / name for name in ("digits-vit", "notes-llama")
-}
+_CHECKPOINTS = Path(__file__).parent / "checkpoints"
+DIGITS_VIT, NOTES_LLAMA = _CHECKPOINTS / "digits-vit", _CHECKPOINTS / "notes-llama"
+
+#: Shipped backbones: each entry is the folder of a checkpoint.
+BACKBONES: Registry[Path] = Registry(
+    "backbone",
+    "fedfm_sim.backbones",
+    {
+        "digits-vit": "fedfm_sim.learning.backbone:DIGITS_VIT",
+        "notes-llama": "fedfm_sim.learning.backbone:NOTES_LLAMA",
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -82,9 +91,11 @@ def load_backbone(name: str) -> Backbone:
         are damaged or don't fit its configuration.
     """
     transformers.utils.logging.disable_progress_bar()
-    source = SHIPPED.get(name, name)
-    if name in SHIPPED and not (SHIPPED[name] / "model.safetensors").exists():
-        raise UserError(f"backbone '{name}' is not built; run: fedfm-sim pretrain {name}")
+    source: str | Path = name
+    if name in BACKBONES:
+        source = BACKBONES[name]
+        if not any(source.glob("*.safetensors")):
+            raise UserError(f"backbone '{name}' is not built; run: fedfm-sim pretrain {name}")
     try:
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
         model, found = _auto_class(config).from_pretrained(
@@ -95,11 +106,20 @@ def load_backbone(name: str) -> Backbone:
             raise UserError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}")
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"backbone '{name}' can't be loaded; expected one of {', '.join(SHIPPED)}, "
-            f"a folder with config.json and model.safetensors, or a hub id ({reason})"
-        ) from error
+        raise UserError(f"{_expected(name)} ({reason})") from error
     return freeze(name, model)
+
+
+def _expected(name: str) -> str:
+    """Return what can stand where this name does, which led to no model."""
+    places = "a folder with config.json and model.safetensors, or a hub id"
+    try:
+        if not Path(name, "config.json").exists():
+            BACKBONES.check(name)
+    except UserError as error:
+        return f"{error}, {places}"
+    known = ", ".join(BACKBONES)
+    return f"backbone '{name}' can't be loaded; expected one of {known}, {places}"
 
 
 def freeze(name: str, model: transformers.PreTrainedModel) -> Backbone:

@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification
 
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.progress import Progress
 from fedfm_sim.core.random import Streams
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.core.settings import Settings
+from fedfm_sim.learning.backbone import BACKBONES
 from fedfm_sim.learning.datasets.digits import load_digits_split
 from fedfm_sim.learning.examples import Examples
 
@@ -71,6 +73,7 @@ def pretrain_digits_vit(
     return provenance
 
 
+#: Backbones that can be pre-trained: each entry writes a checkpoint and returns its provenance.
 PRETRAINING: Registry[Callable[[Path, int, Progress], dict[str, object]]] = Registry(
     "backbone",
     "fedfm_sim.pretraining",
@@ -79,6 +82,25 @@ PRETRAINING: Registry[Callable[[Path, int, Progress], dict[str, object]]] = Regi
         "notes-llama": "fedfm_sim.learning.pretraining_notes:pretrain_notes_llama",
     },
 )
+
+
+def pretrain(
+    name: str, seed: int, progress: Progress, folder: Path | None = None
+) -> dict[str, object]:
+    """Pre-train a backbone into a folder, by default that of its shipped checkpoint.
+
+    Returns its provenance.
+
+    Raises
+    ------
+    UserError
+        When no such backbone can be pre-trained, or it has no folder of its own and none is
+        given.
+    """
+    recipe = PRETRAINING[name]
+    if folder is None and name not in BACKBONES:
+        raise UserError(f"--out: missing; backbone '{name}' has no shipped folder, name one")
+    return recipe(folder or BACKBONES[name], seed, progress)
 
 
 def _fit(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,9 +17,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fedfm_sim.core import registry
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.backbone import (
-    SHIPPED,
+    BACKBONES,
     Backbone,
     example_losses,
     freeze,
@@ -46,7 +50,7 @@ def test_forward_flops_by_hand(backbone: Backbone, digits: SplitData) -> None:
 
 def test_loads_a_folder(tmp_path: Path, digits: SplitData, backbone: Backbone) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(SHIPPED["digits-vit"], folder)
+    shutil.copytree(BACKBONES["digits-vit"], folder)
     copy = load_backbone(str(folder))
     assert copy.name == str(folder)
     with torch.no_grad():
@@ -63,14 +67,49 @@ def refused(name: str) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["digits-vjt", "nobody/nothing", "not a name!", "", "no/such/dir"])
-def test_unknown_names(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("digits-vjt", " (did you mean 'digits-vit'?)"),
+        ("nobody/nothing", ""),
+        ("not a name!", ""),
+        ("", ""),
+        ("no/such/dir", ""),
+    ],
+)
+def test_unknown_names(name: str, hint: str) -> None:
     # conftest.py keeps the hub client off the network; without that it tries for 20 s.
-    refused(name)
+    with pytest.raises(UserError) as error:
+        load_backbone(name)
+    assert str(error.value).startswith(
+        f"unknown backbone '{name}'{hint}; expected one of: digits-vit, notes-llama, "
+        "a folder with config.json and model.safetensors, or a hub id ("
+    )
+    assert "\n" not in str(error.value)
+
+
+def test_another_package_ships_a_backbone(
+    tmp_path: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(group: str) -> EntryPoints:
+        assert group == "fedfm_sim.backbones"
+        return EntryPoints([EntryPoint("other-vit", "other_package:FOLDER", group)])
+
+    package = ModuleType("other_package")
+    package.FOLDER = tmp_path  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "other_package", package)
+    monkeypatch.setattr(registry, "entry_points", installed)
+    assert list(BACKBONES) == ["digits-vit", "notes-llama", "other-vit"]
+    with pytest.raises(UserError, match="'other-vit' is not built; run: fedfm-sim pretrain"):
+        load_backbone("other-vit")
+    backbone.model.save_pretrained(tmp_path)
+    loaded = load_backbone("other-vit")
+    assert loaded.name == "other-vit"
+    assert torch.equal(loaded.model.classifier.weight, backbone.model.classifier.weight)
 
 
 def test_a_model_of_another_task(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED["digits-vit"], tmp_path, dirs_exist_ok=True)
+    shutil.copytree(BACKBONES["digits-vit"], tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(
         json.dumps(config | {"architectures": ["ViTForMaskedImageModeling"]})
@@ -79,13 +118,13 @@ def test_a_model_of_another_task(tmp_path: Path) -> None:
 
 
 def test_pickled_weights_are_not_read(tmp_path: Path, backbone: Backbone) -> None:
-    shutil.copy(SHIPPED["digits-vit"] / "config.json", tmp_path)
+    shutil.copy(BACKBONES["digits-vit"] / "config.json", tmp_path)
     torch.save(backbone.model.state_dict(), tmp_path / "pytorch_model.bin")
     refused(str(tmp_path))
 
 
 def test_damaged_weights(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED["digits-vit"], tmp_path, dirs_exist_ok=True)
+    shutil.copytree(BACKBONES["digits-vit"], tmp_path, dirs_exist_ok=True)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     refused(str(tmp_path))
@@ -93,13 +132,13 @@ def test_damaged_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"model_type": "no-such-type"}'])
 def test_damaged_configuration(tmp_path: Path, text: str) -> None:
-    shutil.copytree(SHIPPED["digits-vit"], tmp_path, dirs_exist_ok=True)
+    shutil.copytree(BACKBONES["digits-vit"], tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.json").write_text(text)
     refused(str(tmp_path))
 
 
 def test_weights_of_another_size(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED["digits-vit"], tmp_path, dirs_exist_ok=True)
+    shutil.copytree(BACKBONES["digits-vit"], tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 64}))
     refused(str(tmp_path))
@@ -107,7 +146,7 @@ def test_weights_of_another_size(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_all_there(tmp_path: Path) -> None:
     # transformers would draw the missing block at random and carry on.
-    shutil.copytree(SHIPPED["digits-vit"], tmp_path, dirs_exist_ok=True)
+    shutil.copytree(BACKBONES["digits-vit"], tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 4}))
     refused(str(tmp_path))

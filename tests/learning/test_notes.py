@@ -17,7 +17,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning import reference, trainer
 from fedfm_sim.learning.adapters import LoraSettings, adapter_layout
-from fedfm_sim.learning.backbone import SHIPPED, Backbone, load_backbone
+from fedfm_sim.learning.backbone import BACKBONES, Backbone, load_backbone
 from fedfm_sim.learning.datasets.notes import (
     BEGIN,
     END,
@@ -40,7 +40,7 @@ from fedfm_sim.learning.partitions import (
 )
 from fedfm_sim.learning.pretraining_notes import NotesSettings, pretrain_notes_llama
 
-FOLDER = SHIPPED["notes-llama"]
+FOLDER = BACKBONES["notes-llama"]
 DATA = load_notes_split()
 PARTS = (DATA.public, DATA.private, DATA.validation, DATA.test)
 

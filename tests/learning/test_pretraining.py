@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from fedfm_sim.learning.backbone import SHIPPED, Backbone
+from fedfm_sim.core import registry
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import Progress, unwatched
+from fedfm_sim.learning.backbone import BACKBONES, Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.partitions import DataSettings, across_domains, in_domain
-from fedfm_sim.learning.pretraining import PretrainingSettings, augment, pretrain_digits_vit
+from fedfm_sim.learning.pretraining import (
+    PRETRAINING,
+    PretrainingSettings,
+    augment,
+    pretrain,
+    pretrain_digits_vit,
+)
 
-FOLDER = SHIPPED["digits-vit"]
+FOLDER = BACKBONES["digits-vit"]
 
 
 def accuracy(backbone: Backbone, examples: Examples) -> float:
@@ -98,6 +110,35 @@ def test_the_command_of_the_provenance_gives_the_shipped_accuracy(tmp_path: Path
         PretrainingSettings.model_validate(shipped["settings"]),
     )
     assert again["unseen_accuracy"] == pytest.approx(shipped["unseen_accuracy"], abs=0.02)
+
+
+def test_another_package_adds_a_pretraining(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(group: str) -> EntryPoints:
+        points = [EntryPoint("other-vit", "other_package:made", "fedfm_sim.pretraining")]
+        return EntryPoints(points if group == "fedfm_sim.pretraining" else [])
+
+    def made(folder: Path, seed: int, progress: Progress) -> dict[str, object]:
+        progress(1, 1)
+        return {"folder": folder, "seed": seed}
+
+    package = ModuleType("other_package")
+    package.made = made  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "other_package", package)
+    monkeypatch.setattr(registry, "entry_points", installed)
+    assert list(PRETRAINING) == ["digits-vit", "notes-llama", "other-vit"]
+    expected = {"folder": tmp_path, "seed": 3}
+    assert pretrain("other-vit", 3, unwatched, tmp_path) == expected
+    with pytest.raises(UserError) as caught:
+        pretrain("other-vit", 3, unwatched)
+    assert str(caught.value) == (
+        "--out: missing; backbone 'other-vit' has no shipped folder, name one"
+    )
+    with pytest.raises(
+        UserError, match=r"unknown backbone 'digits-vjt' \(did you mean 'digits-vit'"
+    ):
+        pretrain("digits-vjt", 3, unwatched)
 
 
 def test_augmentation_moves_images_a_little(digits: SplitData) -> None:
