@@ -43,8 +43,8 @@ from fedfm_sim.security.privacy.membership import (
 )
 from fedfm_sim.security.privacy.no_free_lunch import bound, membership_beliefs
 from fedfm_sim.security.privacy.protection import GaussianMechanism
+from fedfm_sim.security.privacy.row_space import recovered_share, tokens_from_a, tokens_from_b
 from fedfm_sim.security.privacy.secure_aggregation import secure_sum
-from fedfm_sim.security.privacy.token_test import recovered_share, tokens_from_a, tokens_from_b
 from fedfm_sim.simulation.setting import Setting
 
 console = Console(width=140)

@@ -13,7 +13,7 @@ from fedfm_sim.learning.adapters import LoraSettings, adapter_layout, initial_ad
 from fedfm_sim.learning.backbone import freeze
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import example_gradients
-from fedfm_sim.security.privacy.token_test import (
+from fedfm_sim.security.privacy.row_space import (
     recovered_share,
     row_space_distances,
     tokens_from_a,
