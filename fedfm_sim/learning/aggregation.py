@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedfm_sim.core.arrays import Array, Index
+from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.low_rank import changes
@@ -101,12 +101,19 @@ class Aggregate:
         more suspect. Comparable within a round only.
     residual : float
         What folding to the adapter's rank lost, as a share of the change's norm.
+    dropped : (K,) bool array
+        Whose upload never arrived; nobody's unless given.
     """
 
     adapter: Tensor
     weights: Array
     suspicion: Array
     residual: float = 0.0
+    dropped: Mask = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+
+    def __post_init__(self) -> None:
+        if not len(self.dropped):
+            object.__setattr__(self, "dropped", np.zeros(len(self.weights), dtype=np.bool_))
 
 
 class AggregationRule(Plugin):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from scipy.stats import chisquare
 import fedfm_sim as fs
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
-from fedfm_sim.learning.aggregation import FedAvg, Uploads
+from fedfm_sim.learning.aggregation import AggregationRule, FedAvg, Uploads
 from fedfm_sim.security.defences.secure_sum import SecureSum
 from fedfm_sim.security.privacy.secure_aggregation import (
     Member,
@@ -116,9 +118,24 @@ def test_the_rule_is_fedavg_of_the_survivors(small_layout: AdapterLayout) -> Non
     rest = FedAvg().aggregate(given.select(stayed))
     assert float((part.adapter - rest.adapter).abs().max()) < 1e-6
     assert np.isnan(part.suspicion).all()
+    assert np.flatnonzero(~part.dropped).tolist() == stayed.tolist()
     few = SecureSum(dropout=0.6).aggregate(given)
     assert float((few.adapter - given.reference).abs().max()) == 0
     assert not few.weights.any()
+    assert few.dropped.sum() == 6, "who dropped out is told where too few stay, too"
+
+
+@pytest.mark.parametrize("rule", [FedAvg(), SecureSum()])
+def test_nobody_dropped_out_unless_told(rule: AggregationRule, small_layout: AdapterLayout) -> None:
+    for count in (0, 4):
+        dropped = rule.aggregate(uploads(small_layout, count)).dropped
+        assert dropped.dtype == np.bool_
+        assert dropped.tolist() == [False] * count
+
+
+def test_who_declares_no_samples_did_not_drop_out(small_layout: AdapterLayout) -> None:
+    given = replace(uploads(small_layout, 4), samples=np.array([0.0, 10, 10, 10]))
+    assert not SecureSum().aggregate(given).dropped.any()
 
 
 def test_in_a_round_only_the_mean_leaks() -> None:

@@ -39,11 +39,13 @@ class SecureSum(AggregationRule):
         needed = max(1, int(np.ceil(self.threshold * count)))
         weights = uploads.samples.copy()
         weights[gone] = 0.0
+        dropped = np.isin(np.arange(count), gone)
         suspicion = np.full(count, np.nan)
         if count - len(gone) < needed or not weights.any():
-            return Aggregate(uploads.reference, np.zeros(count), suspicion)
+            return Aggregate(uploads.reference, np.zeros(count), suspicion, dropped=dropped)
         moved = (uploads.updates - uploads.reference).double().numpy()
         sent = np.hstack([uploads.samples[:, None] * moved, uploads.samples[:, None]])
         total = from_fixed(secure_sum(to_fixed(sent, BITS), gone.tolist(), needed, rng), BITS)
         mean = torch.from_numpy((total[:-1] / total[-1]).astype(np.float32))
-        return Aggregate(uploads.reference + mean, weights / weights.sum(), suspicion)
+        adapter, shares = uploads.reference + mean, weights / weights.sum()
+        return Aggregate(adapter, shares, suspicion, dropped=dropped)
