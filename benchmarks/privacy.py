@@ -101,7 +101,7 @@ def attack_membership(setting: Setting, training: TrainingSettings) -> list[floa
             rows[k],
             shard,
             setting.held_out[k],
-            setting.population(k),
+            setting.shadow(k),
             setting.streams.generator("membership", k),
         )
         members, others = seen.balanced()
@@ -317,7 +317,7 @@ def measured_bound(seed: int, noise: float) -> tuple[float, float, float, float]
                     row,
                     setting.shards[k],
                     setting.held_out[k],
-                    setting.population(k),
+                    setting.shadow(k),
                     setting.streams.generator("beliefs", k),
                 ),
                 protect=how,

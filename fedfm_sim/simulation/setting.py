@@ -186,9 +186,10 @@ class Setting:
         named = [self.attacks.get("backdoor"), *self.attacks.values()]
         return next((a for a in named if isinstance(a, TriggerAttack)), Backdoor())
 
-    def population(self, participant: int) -> Examples:
+    def shadow(self, participant: int) -> Examples:
         """Return public data as the participant's domain shows it: what an attacker can have."""
         domains = self.scenario.data.domains
+        # The stream has the name that it always had, so that a seed keeps its draws.
         rng = self.streams.generator("population", participant)
         return in_domain(self.data.public, domains[participant % len(domains)], rng)
 

@@ -188,7 +188,7 @@ class RoundUpdates:
                     sent,
                     self.setting.shard_at(participant, self.number),
                     self.setting.held_out[participant],
-                    self.setting.population(participant),
+                    self.setting.shadow(participant),
                     self._generator("membership", participant),
                 )
             )

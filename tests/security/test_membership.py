@@ -141,13 +141,13 @@ def test_lira_finds_the_members_of_one_that_trained_too_long(
     federation = Federation.create(backbone, LoraSettings(rank=8, alpha=16.0), settings, 0)
     shown = in_domain(digits.private, "occluded", np.random.default_rng(0))
     test = in_domain(digits.test, "occluded", np.random.default_rng(0))
-    population = in_domain(digits.public, "occluded", np.random.default_rng(0))
+    shadow = in_domain(digits.public, "occluded", np.random.default_rng(0))
     members = shown.select(slice(0, 40))
     sent = federation.train([members], [np.random.default_rng(1)]).adapters[0]
 
     def seen(row: Tensor) -> Observation:
         return Observation(
-            federation, federation.adapter, row, members, test, population, np.random.default_rng(2)
+            federation, federation.adapter, row, members, test, shadow, np.random.default_rng(2)
         )
 
     attack = LikelihoodRatio(shadows=8)

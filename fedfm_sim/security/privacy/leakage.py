@@ -27,8 +27,9 @@ class Observation:
         What the participant trained on: the truth to be guessed.
     others : Examples
         As many examples or more of the same distribution that it never saw.
-    population : Examples
-        Data of that distribution in the attacker's own hands; none of the above.
+    shadow : Examples
+        Data of that distribution in the attacker's own hands, to train shadow models on;
+        none of the above.
     rng : numpy.random.Generator
     """
 
@@ -37,7 +38,7 @@ class Observation:
     sent: Tensor
     members: Examples
     others: Examples
-    population: Examples
+    shadow: Examples
     rng: np.random.Generator
 
     def balanced(self) -> tuple[Examples, Examples]:

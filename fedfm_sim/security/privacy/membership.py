@@ -59,9 +59,9 @@ class LikelihoodRatio(LeakageMeasure):
         """Return the scores of equally many members and others; high says member."""
         members, others = seen.balanced()
         pool = Examples.concatenate([members, others])
-        size = min(len(seen.members), len(seen.population))
+        size = min(len(seen.members), len(seen.shadow))
         shards = [
-            seen.population.select(seen.rng.permutation(len(seen.population))[:size])
+            seen.shadow.select(seen.rng.permutation(len(seen.shadow))[:size])
             for _ in range(self.shadows)
         ]
         starts = seen.reference.repeat(self.shadows, 1)

@@ -109,16 +109,16 @@ def membership_beliefs(
     from sklearn.linear_model import LogisticRegression
 
     members, others = seen.balanced()
-    size = min(len(seen.members), len(seen.population) // 2)
-    draws = [seen.rng.permutation(len(seen.population)) for _ in range(shadows)]
-    shards = [seen.population.select(draw[:size]) for draw in draws]
+    size = min(len(seen.members), len(seen.shadow) // 2)
+    draws = [seen.rng.permutation(len(seen.shadow)) for _ in range(shadows)]
+    shards = [seen.shadow.select(draw[:size]) for draw in draws]
     starts = seen.reference.repeat(shadows, 1)
     trained = seen.federation.train(shards, seen.rng.spawn(shadows), starts).adapters
     if protect is not None:
         trained = torch.stack([protect(row) for row in trained])
     known, truth = [], []
     for row, draw in zip(trained, draws, strict=True):
-        both = seen.population.select(draw[: 2 * size])
+        both = seen.shadow.select(draw[: 2 * size])
         known.append(confidence(seen.federation.evaluate(row[None], both).losses[0]))
         truth.append(np.arange(len(both)) < size)
     judge = LogisticRegression().fit(np.concatenate(known)[:, None], np.concatenate(truth))

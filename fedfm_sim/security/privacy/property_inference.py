@@ -33,7 +33,7 @@ class PropertyInference(LeakageMeasure):
     def leakage(self, seen: Observation) -> float:
         """Return ``max(0, 1 - |guess - truth| / |even - truth|)``; 0 for even classes."""
         groups = seen.members.groups.numpy()
-        classes = int(max(groups.max(), seen.population.groups.max())) + 1
+        classes = int(max(groups.max(), seen.shadow.groups.max())) + 1
         truth = np.bincount(groups, minlength=classes) / len(groups)
         even = np.full(classes, 1 / classes)
         if np.abs(even - truth).sum() < 1e-9 or not bool(torch.isfinite(seen.sent).all()):
@@ -42,7 +42,7 @@ class PropertyInference(LeakageMeasure):
             seen.federation,
             seen.reference,
             seen.sent,
-            seen.population,
+            seen.shadow,
             len(seen.members),
             self.shadows,
             seen.rng,
@@ -54,7 +54,7 @@ def guess_shares(
     federation: Federation,
     reference: Tensor,
     sent: Tensor,
-    population: Examples,
+    shadow: Examples,
     size: int,
     shadows: int,
     rng: np.random.Generator,
@@ -62,14 +62,14 @@ def guess_shares(
     """Return the guessed class shares (C,) of the data behind ``sent``, at least 0, sum 1."""
     from sklearn.kernel_ridge import KernelRidge
 
-    groups = population.groups.numpy()
+    groups = shadow.groups.numpy()
     classes = int(groups.max()) + 1
     shards, shares = [], np.empty((shadows, classes))
     for k in range(shadows):
         weights = rng.dirichlet(np.full(classes, 0.5))[groups]
         weights = weights + 1e-9
         chosen = rng.choice(len(groups), size, p=weights / weights.sum())
-        shards.append(population.select(chosen))
+        shards.append(shadow.select(chosen))
         shares[k] = np.bincount(groups[chosen], minlength=classes) / size
     starts = reference.repeat(shadows, 1)
     trained = federation.train(shards, rng.spawn(shadows), starts).adapters
