@@ -1,84 +1,32 @@
-"""Pre-train the backbones that ship with the package, on public data only."""
+"""Pre-train backbones on public data only: by name, and what all pre-training shares."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.nn import functional
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import PreTrainedModel
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import write_text
 from fedfm_sim.core.progress import Progress
-from fedfm_sim.core.random import Streams
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.backbone import BACKBONES
-from fedfm_sim.learning.datasets.digits import load_digits_split
 from fedfm_sim.learning.examples import Examples
-
-
-class PretrainingSettings(Settings):
-    """Pre-training of `digits-vit`."""
-
-    epochs: int = Field(default=300, ge=1)
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
-
-
-def pretrain_digits_vit(
-    folder: Path, seed: int, progress: Progress, settings: PretrainingSettings | None = None
-) -> dict[str, object]:
-    """Pre-train a small vision transformer on the public digits and save it.
-
-    Returns its provenance, which is also written to ``provenance.json``.
-    """
-    settings = settings or PretrainingSettings()
-    data, streams = load_digits_split(), Streams(seed, "pretrain-digits-vit")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(streams.integer("weights"))
-        model = ViTForImageClassification(
-            ViTConfig(
-                hidden_size=48,
-                num_hidden_layers=3,
-                num_attention_heads=4,
-                intermediate_size=96,
-                image_size=8,
-                patch_size=2,
-                num_channels=1,
-                num_labels=data.classes,
-            )
-        )
-    _fit(model, data.public, settings, streams, progress)
-    model.eval()
-    provenance: dict[str, object] = {
-        "command": f"fedfm-sim pretrain digits-vit --seed {seed}",
-        "seed": seed,
-        "data": f"scikit-learn digits, public part, {len(data.public)} images",
-        "settings": settings.model_dump(),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "public_accuracy": round(_accuracy(model, data.public), 4),
-        "unseen_accuracy": round(_accuracy(model, data.test), 4),
-        "torch": torch.__version__,
-    }
-    model.save_pretrained(folder)
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
-    return provenance
-
 
 #: Backbones that can be pre-trained: each entry writes a checkpoint and returns its provenance.
 PRETRAINING: Registry[Callable[[Path, int, Progress], dict[str, object]]] = Registry(
     "backbone",
     "fedfm_sim.pretraining",
     {
-        "digits-vit": "fedfm_sim.learning.pretraining:pretrain_digits_vit",
+        "digits-vit": "fedfm_sim.learning.pretraining_digits:pretrain_digits_vit",
         "notes-llama": "fedfm_sim.learning.pretraining_notes:pretrain_notes_llama",
     },
 )
@@ -103,14 +51,40 @@ def pretrain(
     return recipe(folder or BACKBONES[name], seed, progress)
 
 
-def _fit(
+class PretrainingSettings(Settings):
+    """What every pre-training sets: AdamW under a one-cycle schedule."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers in the block from a seed, and leave its generator alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def fit(
     model: torch.nn.Module,
     examples: Examples,
+    loss: Callable[[Examples], Tensor],
     settings: PretrainingSettings,
-    streams: Streams,
+    rng: np.random.Generator,
     progress: Progress,
 ) -> None:
-    rng = streams.generator("batches")
+    """Train all of a model in place, and leave it in eval mode.
+
+    Parameters
+    ----------
+    loss : callable
+        The mean loss of a batch.
+    rng : numpy.random.Generator
+        Shuffles the examples anew in each epoch.
+    """
     steps = settings.epochs * -(-len(examples) // settings.batch_size)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
@@ -119,44 +93,39 @@ def _fit(
         optimizer, settings.learning_rate, total_steps=steps
     )
     model.train()
+    progress(0, settings.epochs)
     for epoch in range(settings.epochs):
         order = rng.permutation(len(examples))
         for start in range(0, len(order), settings.batch_size):
-            batch = examples.select(order[start : start + settings.batch_size])
-            images = augment(batch.inputs["pixel_values"], rng)
-            loss = functional.cross_entropy(
-                model(pixel_values=images).logits,
-                batch.labels,
-                label_smoothing=settings.label_smoothing,
-            )
+            value = loss(examples.select(order[start : start + settings.batch_size]))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            value.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
         progress(epoch + 1, settings.epochs)
+    model.eval()
 
 
-def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return images under small random turns, shears, scalings, shifts and contrast."""
-    count = len(images)
-    angle = rng.uniform(-0.35, 0.35, count)
-    shear, scale = rng.uniform(-0.2, 0.2, count), rng.uniform(0.85, 1.15, count)
-    shift, contrast = rng.uniform(-0.2, 0.2, (2, count)), rng.uniform(0.85, 1.15, count)
-    rows = [
-        [scale * np.cos(angle), shear - np.sin(angle), shift[0]],
-        [np.sin(angle), scale * np.cos(angle), shift[1]],
-    ]
-    theta = torch.from_numpy(np.array(rows, dtype=np.float32)).permute(2, 0, 1)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = functional.grid_sample(images, grid, align_corners=False)
-    noise = rng.standard_normal(tuple(images.shape), dtype=np.float32) * np.float32(0.03)
-    return moved * torch.from_numpy(contrast.astype(np.float32))[
-        :, None, None, None
-    ] + torch.from_numpy(noise)
-
-
-def _accuracy(model: torch.nn.Module, examples: Examples) -> float:
-    with torch.no_grad():
-        predictions = model(**examples.inputs).logits.argmax(-1)
-    return float((predictions == examples.labels).float().mean())
+def save_checkpoint(
+    folder: Path,
+    model: PreTrainedModel,
+    name: str,
+    seed: int,
+    data: str,
+    settings: PretrainingSettings,
+    measures: Mapping[str, float],
+) -> dict[str, object]:
+    """Write a model and, to ``provenance.json``, what it was made of; returns the latter."""
+    provenance: dict[str, object] = {
+        "command": f"fedfm-sim pretrain {name} --seed {seed}",
+        "seed": seed,
+        "data": data,
+        "settings": settings.model_dump(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **{measure: round(value, 4) for measure, value in measures.items()},
+        "torch": torch.__version__,
+    }
+    model.save_pretrained(folder)
+    write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    return provenance

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from fedfm_sim.core.progress import Progress
 from fedfm_sim.core.random import Streams
-from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.backbone import example_losses
 from fedfm_sim.learning.datasets.notes import BEGIN, END, LENGTH, PAD, load_notes_split, words
 from fedfm_sim.learning.examples import Examples
+from fedfm_sim.learning.pretraining import PretrainingSettings, fit, save_checkpoint, seeded
 
 
-class NotesSettings(Settings):
+class NotesSettings(PretrainingSettings):
     """Pre-training of `notes-llama`."""
 
-    epochs: int = Field(default=30, ge=1)
-    batch_size: int = 48
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.05
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 48
+    learning_rate: PositiveFloat = 4e-3
+    weight_decay: NonNegativeFloat = 0.05
 
 
 def pretrain_notes_llama(
@@ -35,8 +35,7 @@ def pretrain_notes_llama(
     """
     settings = settings or NotesSettings()
     data, streams = load_notes_split(), Streams(seed, "pretrain-notes-llama")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(streams.integer("weights"))
+    with seeded(streams.integer("weights")):
         model = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=len(words()),
@@ -52,24 +51,20 @@ def pretrain_notes_llama(
                 tie_word_embeddings=True,
             )
         )
-    _fit(model, data.public, settings, streams, progress)
-    model.eval()
-    provenance: dict[str, object] = {
-        "command": f"fedfm-sim pretrain notes-llama --seed {seed}",
-        "seed": seed,
-        "data": f"generated notes, public part, {len(data.public)} texts",
-        "settings": settings.model_dump(),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "public_nats": round(_nats(model, data.public), 4),
-        "private_nats": round(_nats(model, data.test), 4),
-        "public_accuracy": round(_accuracy(model, data.public), 4),
-        "private_accuracy": round(_accuracy(model, data.test), 4),
-        "torch": torch.__version__,
+
+    def loss(batch: Examples) -> Tensor:
+        return example_losses(model(**batch.inputs).logits, batch.labels).mean()
+
+    fit(model, data.public, loss, settings, streams.generator("batches"), progress)
+    measures = {
+        "public_nats": _nats(model, data.public),
+        "private_nats": _nats(model, data.test),
+        "public_accuracy": _accuracy(model, data.public),
+        "private_accuracy": _accuracy(model, data.test),
     }
-    model.save_pretrained(folder)
     tokenizer().save_pretrained(str(folder))
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
-    return provenance
+    text = f"generated notes, public part, {len(data.public)} texts"
+    return save_checkpoint(folder, model, "notes-llama", seed, text, settings, measures)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -84,35 +79,6 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>"
     )
-
-
-def _fit(
-    model: LlamaForCausalLM,
-    examples: Examples,
-    settings: NotesSettings,
-    streams: Streams,
-    progress: Progress,
-) -> None:
-    rng = streams.generator("batches")
-    steps = settings.epochs * -(-len(examples) // settings.batch_size)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=steps
-    )
-    model.train()
-    for epoch in range(settings.epochs):
-        order = rng.permutation(len(examples))
-        for start in range(0, len(order), settings.batch_size):
-            batch = examples.select(order[start : start + settings.batch_size])
-            loss = example_losses(model(**batch.inputs).logits, batch.labels).mean()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-        progress(epoch + 1, settings.epochs)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 import fedfm_sim as fs
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import unwatched
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning import reference, trainer
 from fedfm_sim.learning.adapters import LoraSettings, adapter_layout
@@ -93,9 +94,7 @@ def test_the_checkpoint_is_small_and_says_what_it_is(llama: Backbone) -> None:
 
 def test_pretraining_is_deterministic(tmp_path: Path) -> None:
     short = NotesSettings(epochs=1)
-    first, again = (
-        pretrain_notes_llama(tmp_path / name, 3, lambda *done: None, short) for name in "ab"
-    )
+    first, again = (pretrain_notes_llama(tmp_path / name, 3, unwatched, short) for name in "ab")
     assert first == again
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
     assert weights[0] == weights[1]

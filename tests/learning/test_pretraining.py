@@ -20,13 +20,8 @@ from fedfm_sim.learning.backbone import BACKBONES, Backbone
 from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.partitions import DataSettings, across_domains, in_domain
-from fedfm_sim.learning.pretraining import (
-    PRETRAINING,
-    PretrainingSettings,
-    augment,
-    pretrain,
-    pretrain_digits_vit,
-)
+from fedfm_sim.learning.pretraining import PRETRAINING, pretrain
+from fedfm_sim.learning.pretraining_digits import DigitsSettings, augment, pretrain_digits_vit
 
 FOLDER = BACKBONES["digits-vit"]
 
@@ -56,7 +51,7 @@ def test_provenance_says_what_is_measured(backbone: Backbone, digits: SplitData)
         provenance["public_accuracy"], abs=1.5 / 600
     )
     assert provenance["parameters"] == sum(p.numel() for p in backbone.model.parameters())
-    assert provenance["settings"] == PretrainingSettings().model_dump()
+    assert provenance["settings"] == DigitsSettings().model_dump()
     assert provenance["command"] == f"fedfm-sim pretrain digits-vit --seed {provenance['seed']}"
 
 
@@ -79,23 +74,21 @@ def test_has_much_to_learn_in_the_private_domains(
 
 def test_pretraining_is_deterministic(tmp_path: Path, digits: SplitData) -> None:
     state = torch.get_rng_state()
-    short = PretrainingSettings(epochs=2)
+    short = DigitsSettings(epochs=2)
     seen: list[tuple[int, int]] = []
     first = pretrain_digits_vit(tmp_path / "1", 5, lambda *done: seen.append(done), short)
-    again = pretrain_digits_vit(tmp_path / "2", 5, lambda *done: None, short)
-    other = pretrain_digits_vit(tmp_path / "3", 6, lambda *done: None, short)
+    again = pretrain_digits_vit(tmp_path / "2", 5, unwatched, short)
+    other = pretrain_digits_vit(tmp_path / "3", 6, unwatched, short)
     weights = [(tmp_path / k / "model.safetensors").read_bytes() for k in "123"]
     assert weights[0] == weights[1] != weights[2]
     assert first == again != other
     assert json.loads((tmp_path / "1" / "provenance.json").read_text()) == first
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_pretraining_learns(tmp_path: Path) -> None:
-    provenance = pretrain_digits_vit(
-        tmp_path, 0, lambda *done: None, PretrainingSettings(epochs=15)
-    )
+    provenance = pretrain_digits_vit(tmp_path, 0, unwatched, DigitsSettings(epochs=15))
     # From 10 % by chance.
     assert float(str(provenance["unseen_accuracy"])) > 0.4
 
@@ -106,8 +99,8 @@ def test_the_command_of_the_provenance_gives_the_shipped_accuracy(tmp_path: Path
     again = pretrain_digits_vit(
         tmp_path,
         shipped["seed"],
-        lambda *done: None,
-        PretrainingSettings.model_validate(shipped["settings"]),
+        unwatched,
+        DigitsSettings.model_validate(shipped["settings"]),
     )
     assert again["unseen_accuracy"] == pytest.approx(shipped["unseen_accuracy"], abs=0.02)
 
