@@ -23,6 +23,7 @@ import population
 from rich.console import Console
 
 import fedfm_sim as fs
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.random import Streams
 from fedfm_sim.experiments.attack_game import attack_game
 from fedfm_sim.games import NormalFormGame, support_enumeration
@@ -35,7 +36,6 @@ from fedfm_sim.mechanisms import (
     ProportionalShare,
     SecondPriceAuction,
 )
-from fedfm_sim.mechanisms.protocol import Array
 from fedfm_sim.mechanisms.sharing import PaidAfterwards
 
 console = Console(width=130)

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals, intervals
 from fedfm_sim.games.estimates import RESAMPLES, Estimate
-from fedfm_sim.games.normal_form import Array, Equilibrium
+from fedfm_sim.games.normal_form import Equilibrium
 from fedfm_sim.games.reduction import Reduction, deviation_preserving
 from fedfm_sim.games.symmetric import RoleSymmetricGame
 from fedfm_sim.scenarios.loader import overridden

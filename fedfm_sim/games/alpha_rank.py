@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp, softmax
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, NormalFormGame
+from fedfm_sim.games.normal_form import NormalFormGame
 
 #: States of the chain; solving it takes their number cubed.
 MOST_STATES = 1_000

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, NormalFormGame
+from fedfm_sim.games.normal_form import NormalFormGame
 from fedfm_sim.games.repeated import Profile, check_discount, check_profile
 
 #: Joint states of automata whose values are solved for.
@@ -37,8 +37,8 @@ class Automaton:
         The next state after each profile.
     """
 
-    actions: npt.NDArray[np.int64]
-    transitions: npt.NDArray[np.int64]
+    actions: Index
+    transitions: Index
 
 
 def always(game: NormalFormGame, action: int) -> Automaton:

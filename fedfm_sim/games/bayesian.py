@@ -18,10 +18,10 @@ from itertools import product
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import LARGEST, Array, NormalFormGame, Strategies
+from fedfm_sim.games.normal_form import LARGEST, NormalFormGame, Strategies
 from fedfm_sim.games.solve import solve
 
 
@@ -99,7 +99,7 @@ class BayesianGame:
         return np.asarray(self.prior.sum(axis=others))
 
     @cached_property
-    def _plans(self) -> tuple[npt.NDArray[np.int64], ...]:
+    def _plans(self) -> tuple[Index, ...]:
         """Each player's pure strategies, (plans, t_i): an action for every type."""
         plans = []
         for i, count in enumerate(self.actions):

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, NormalFormGame
+from fedfm_sim.games.normal_form import NormalFormGame
 from fedfm_sim.games.quantal import logit_replies
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.estimates import LEVEL, RESAMPLES, Estimate
-from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame, Strategies
+from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame, Strategies
 from fedfm_sim.games.solve import Concept, solve
 
 
@@ -126,7 +126,7 @@ class EmpiricalGame:
         return len(self.samples)
 
     @cached_property
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self) -> Index:
         """The number of replicates of each profile, (a_1, ..., a_n)."""
         return np.asarray((~np.isnan(self.samples[:, 0])).sum(axis=0))
 

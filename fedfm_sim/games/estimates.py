@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 
 #: Resamples of an interval, and its level.
@@ -32,7 +33,7 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, value: float, resampled: Sequence[float] | npt.NDArray[np.float64]) -> Estimate:
+    def of(cls, value: float, resampled: Sequence[float] | Array) -> Estimate:
         """Return the figure with the quantiles of it in resamples; infinities are figures too."""
         tail = (1 - LEVEL) / 2
         low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
@@ -70,6 +71,6 @@ def deterrence_ratio(
     return Estimate.of(value, ratios)
 
 
-def _ratios(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _ratios(pairs: Array) -> Array:
     pays = pairs[:, 1] > 0
     return np.where(pays, pairs[:, 0] / np.where(pays, pairs[:, 1], 1.0), np.inf)

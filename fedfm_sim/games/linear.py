@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame
+from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
 
 
 @dataclass(frozen=True, eq=False)

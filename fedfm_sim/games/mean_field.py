@@ -18,11 +18,11 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import least_squares
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, Equilibrium
+from fedfm_sim.games.normal_form import Equilibrium
 
 #: Regret of an equilibrium, over the range of payoffs, that is rounding.
 TOLERANCE = 1e-8
@@ -119,12 +119,12 @@ class PopulationGame:
         return np.split(shares, self._starts[1:])
 
     @cached_property
-    def roles(self) -> npt.NDArray[np.int64]:
+    def roles(self) -> Index:
         """The role of each role-action, (A,)."""
         return np.repeat(np.arange(len(self.actions)), self.actions)
 
     @cached_property
-    def _starts(self) -> npt.NDArray[np.int64]:
+    def _starts(self) -> Index:
         return np.asarray(np.cumsum((0, *self.actions[:-1])))
 
     def checked(self, shares: Array) -> Array:

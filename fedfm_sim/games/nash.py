@@ -19,8 +19,9 @@ from math import comb
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame
+from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
 
 #: Pairs of supports that are looked through: 12 x 12 has 2.7 million of equal size.
 MOST_PAIRS = 5_000_000

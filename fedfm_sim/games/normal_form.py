@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 
-Array = npt.NDArray[np.float64]
 Strategies = tuple[Array, ...]
 
 #: Entries of a payoff tensor; a game of more is for `fedfm_sim.games` of few kinds.

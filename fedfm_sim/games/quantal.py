@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame
+from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
 
 
 def quantal_response(

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.symmetric import Counts, RoleSymmetricGame, count_profiles
+from fedfm_sim.games.symmetric import RoleSymmetricGame, count_profiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +35,11 @@ class Reduction:
     """
 
     players: tuple[int, ...]
-    counts: Counts
-    required: Counts
+    counts: Index
+    required: Index
 
     @property
-    def profiles(self) -> Counts:
+    def profiles(self) -> Index:
         """Every full profile to be played, each once, (P, A)."""
         return np.asarray(np.unique(self.required[self.counts > 0], axis=0), dtype=np.int64)
 
@@ -46,7 +47,7 @@ class Reduction:
         self,
         roles: tuple[str, ...],
         actions: tuple[tuple[str, ...], ...],
-        payoffs: Callable[[Counts], npt.ArrayLike] | Mapping[tuple[int, ...], npt.ArrayLike],
+        payoffs: Callable[[Index], npt.ArrayLike] | Mapping[tuple[int, ...], npt.ArrayLike],
     ) -> RoleSymmetricGame:
         """Return the reduced game.
 
@@ -63,7 +64,7 @@ class Reduction:
         UserError
             When a full profile is not in the mapping, or payoffs are not finite.
         """
-        known: dict[tuple[int, ...], npt.NDArray[np.float64]] = {}
+        known: dict[tuple[int, ...], Array] = {}
         for profile in self.profiles:
             key = tuple(map(int, profile))
             if isinstance(payoffs, Mapping) and key not in payoffs:
@@ -125,7 +126,7 @@ def deviation_preserving(
     return Reduction(reduced, counts, required)
 
 
-def _scaled(counts: npt.NDArray[np.float64], total: int) -> Counts:
+def _scaled(counts: Array, total: int) -> Index:
     """Divide a total as counts are, the largest remainders rounded up."""
     exact = counts * total / counts.sum()
     whole = np.floor(exact + 1e-9).astype(np.int64)

@@ -17,9 +17,10 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.linear import least, zero_sum
-from fedfm_sim.games.normal_form import Array, Equilibrium, NormalFormGame
+from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
 
 Profile = tuple[int, ...]
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +109,7 @@ def reputation_value(
 def _values(
     trust: Array,
     honour: Array,
-    left: npt.NDArray[np.int64],
+    left: Index,
     honoured: float,
     betrayed: float,
     outside: float,

@@ -22,9 +22,9 @@ from typing import Literal
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.linear import distribution, least
-from fedfm_sim.games.normal_form import Array
 
 #: Pairs of a sender's and a receiver's pure strategies that are looked through.
 MOST_PROFILES = 1_000_000

@@ -21,17 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.mean_field import PopulationGame
-from fedfm_sim.games.normal_form import LARGEST, Array, Equilibrium, NormalFormGame
-
-Counts = npt.NDArray[np.int64]
+from fedfm_sim.games.normal_form import LARGEST, Equilibrium, NormalFormGame
 
 #: Profiles of counts of a game; one of more is for a reduction.
 MOST_PROFILES = 200_000
 
 
-def count_profiles(players: Sequence[int], actions: Sequence[int]) -> Counts:
+def count_profiles(players: Sequence[int], actions: Sequence[int]) -> Index:
     """Return every profile of counts, (M, A), in lexicographic order.
 
     Parameters
@@ -84,7 +83,7 @@ class RoleSymmetricGame:
     roles: tuple[str, ...]
     players: tuple[int, ...]
     actions: tuple[tuple[str, ...], ...]
-    counts: Counts
+    counts: Index
     payoffs: Array
 
     def __post_init__(self) -> None:
@@ -118,7 +117,7 @@ class RoleSymmetricGame:
         roles: tuple[str, ...],
         players: tuple[int, ...],
         actions: tuple[tuple[str, ...], ...],
-        payoff: Callable[[Counts], npt.ArrayLike],
+        payoff: Callable[[Index], npt.ArrayLike],
     ) -> RoleSymmetricGame:
         """Return the game whose payoffs (A,) are a function of the counts (A,)."""
         profiles = count_profiles(players, tuple(map(len, actions)))
@@ -135,7 +134,7 @@ class RoleSymmetricGame:
         """Shares of the actions to `expected` payoffs: what symmetric equilibria solve."""
         return PopulationGame(self.expected, self.sizes)
 
-    def described(self, profile: Counts) -> str:
+    def described(self, profile: Index) -> str:
         """Return a profile of counts in words."""
         parts = np.split(profile, np.cumsum(self.sizes)[:-1])
         return "; ".join(

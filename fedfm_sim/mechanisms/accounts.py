@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Array
 
 Account = int | str
-Index = npt.NDArray[np.int64]
 
 #: The accounts besides those of the participants. "outside" is the world: the
 #: buyers of stolen models, the suppliers of compute.

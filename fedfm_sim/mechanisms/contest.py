@@ -20,10 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import (
-    Array,
-)
 
 
 @dataclass(frozen=True, eq=False)

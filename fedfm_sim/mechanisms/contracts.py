@@ -26,11 +26,11 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
-    Array,
     Market,
     Mechanism,
     Offers,

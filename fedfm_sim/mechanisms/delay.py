@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.leader import solve_leader
-from fedfm_sim.mechanisms.protocol import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,13 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PrivateAttr
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Array,
-    Delivery,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Delivery, Properties
 from fedfm_sim.mechanisms.sharing import PaidByContribution, proportional_shares
 
 

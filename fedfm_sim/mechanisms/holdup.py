@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.mechanisms.contribution.shapley import shapley_values
-from fedfm_sim.mechanisms.protocol import Array
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brute, minimize
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Array
 
 #: Leader's decision (m,) to the followers' equilibrium (n,).
 Response = Callable[[Array], Array]

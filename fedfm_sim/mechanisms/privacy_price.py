@@ -18,9 +18,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.leader import LeaderSolution, solve_leader
-from fedfm_sim.mechanisms.protocol import Array, Market
+from fedfm_sim.mechanisms.protocol import Market
 from fedfm_sim.mechanisms.stackelberg import best_response
 
 

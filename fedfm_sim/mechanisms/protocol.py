@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.game import CoalitionGame
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from fedfm_sim.core.settings import Plugin
 
 #: Units of work (any shape) to the money paid for each, as announced.
 Tariff = Callable[[Array], Array]
@@ -156,13 +153,11 @@ class Delivery:
     seed: int = 0
 
 
-class Mechanism(BaseModel):
+class Mechanism(Plugin):
     """Base of all payment mechanisms; its fields are its scenario parameters.
 
     A subclass is one file and one line in `fedfm_sim.mechanisms.MECHANISMS`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     #: What is assumed, and what holds by theorem.
     properties: ClassVar[Properties]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Array
 
 #: Weight of the prior, in pieces of evidence: the W of [1], for two outcomes.
 PRIOR_WEIGHT = 2.0

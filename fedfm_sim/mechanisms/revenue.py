@@ -13,14 +13,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, PrivateAttr
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.game import CoalitionGame
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Array,
-    Delivery,
-    Mask,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Delivery, Properties
 from fedfm_sim.mechanisms.sharing import PaidByContribution, game_of, proportional_shares
 
 

@@ -17,14 +17,15 @@ from math import inf, isfinite, nextafter
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from scipy.optimize import brentq
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Array, Mask
+from fedfm_sim.core.settings import Settings
 
 
-class Sanctions(BaseModel):
+class Sanctions(Settings):
     """What the server audits and what a violation costs.
 
     Attributes
@@ -58,8 +59,6 @@ class Sanctions(BaseModel):
         When the bounty is more than the fine: a participant could then earn
         by having itself reported.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     audit_rate: float = Field(default=0.0, ge=0, le=1)
     audit_focus: float = Field(default=0.0, ge=0, le=1)

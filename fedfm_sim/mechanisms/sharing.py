@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
-    Array,
     Delivery,
     Mechanism,
     Offers,

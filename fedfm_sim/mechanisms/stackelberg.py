@@ -19,15 +19,14 @@ from itertools import pairwise
 from math import expm1
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
-    Array,
     Market,
     Mechanism,
     Offers,
@@ -178,9 +177,7 @@ def _breakpoints(market: Market) -> list[float]:
     """Return the prices between which the supply is linear, ascending from 0."""
     full = market.linear + 2 * market.quadratic * market.capacity
     jumps = market.linear[market.quadratic == 0]
-    prices: npt.NDArray[np.float64] = np.concatenate(
-        [[0.0], market.linear, full, np.nextafter(jumps, -np.inf)]
-    )
+    prices: Array = np.concatenate([[0.0], market.linear, full, np.nextafter(jumps, -np.inf)])
     return [float(price) for price in np.unique(prices[prices >= 0])]
 
 

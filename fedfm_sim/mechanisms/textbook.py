@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 
@@ -214,7 +215,7 @@ def _exact(numbers: str | None) -> Answer | None:
     return None if numbers is None else tuple(float(Fraction(part)) for part in numbers.split())
 
 
-def _inside(masks: Masks, players: int) -> npt.NDArray[np.int64]:
+def _inside(masks: Masks, players: int) -> Index:
     """Return the (m, n) membership of m coalitions as 0 and 1."""
     return (masks[:, None] >> np.arange(players)) & 1
 

@@ -11,8 +11,8 @@ from math import isfinite
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Array, Mask
 from fedfm_sim.mechanisms.sanctions import deterrence_rate
 
 #: Lotteries that are played for each sale.

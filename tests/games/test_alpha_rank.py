@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.alpha_rank import alpha_rank
-from fedfm_sim.games.normal_form import Array, NormalFormGame
+from fedfm_sim.games.normal_form import NormalFormGame
 
 ROCK = np.array([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array
 from fedfm_sim.games.reduction import deviation_preserving
-from fedfm_sim.games.symmetric import Counts, RoleSymmetricGame
+from fedfm_sim.games.symmetric import RoleSymmetricGame
 
 NAMES = (("a", "b", "c"), ("x", "y"))
 
@@ -21,7 +21,7 @@ def linear(full: tuple[int, int], seed: int) -> RoleSymmetricGame:
     slope, level = rng.normal(size=(5, 5)), rng.normal(size=5)
     role = np.array([0, 0, 0, 1, 1])
 
-    def payoff(counts: Counts) -> Array:
+    def payoff(counts: Index) -> Array:
         paid = np.zeros(5)
         for j in range(5):
             others = counts - np.eye(5)[j]
@@ -73,7 +73,7 @@ def test_one_role_is_exact_when_its_others_divide(n: int, times: int, seed: int)
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=(3, 3))
 
-    def payoff(counts: Counts) -> list[float]:
+    def payoff(counts: Index) -> list[float]:
         return [float(slope[j] @ (counts - np.eye(3)[j])) / (full - 1) for j in range(3)]
 
     game = RoleSymmetricGame.from_function(("client",), (full,), (NAMES[0],), payoff)
@@ -116,7 +116,7 @@ def test_reduced_to_itself_and_to_one() -> None:
 def test_each_full_profile_is_played_once() -> None:
     asked: list[tuple[int, ...]] = []
 
-    def payoff(counts: Counts) -> Array:
+    def payoff(counts: Index) -> Array:
         asked.append(tuple(counts.tolist()))
         return np.arange(3.0)
 

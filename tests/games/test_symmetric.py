@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.normal_form import Array, NormalFormGame
-from fedfm_sim.games.symmetric import Counts, RoleSymmetricGame, count_profiles
+from fedfm_sim.games.normal_form import NormalFormGame
+from fedfm_sim.games.symmetric import RoleSymmetricGame, count_profiles
 
 Roles = list[tuple[int, int]]
 roles_of_games = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=2)
@@ -129,7 +130,7 @@ def test_two_roles_in_any_order() -> None:
     """One server inspects n clients of whom a share violates: indifference of both."""
     gain, fine, loss, cost = 2.0, 3.0, 1.0, 4.0  # ten clients lose 10 a round, audits cost 4
 
-    def payoff(counts: Counts) -> list[float]:
+    def payoff(counts: Index) -> list[float]:
         violations, audited = counts[1], bool(counts[3])
         return [0, -fine if audited else gain, -loss * violations, -cost]
 

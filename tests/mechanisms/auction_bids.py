@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from fedfm_sim.mechanisms.protocol import Array, Mask
+from fedfm_sim.core.arrays import Array, Mask
 
 seeds = st.integers(0, 2**32 - 1)
 

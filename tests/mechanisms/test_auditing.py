@@ -9,6 +9,7 @@ import cvxpy
 import numpy as np
 import pytest
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
     MECHANISMS,
@@ -30,7 +31,7 @@ from fedfm_sim.mechanisms.auditing.population import LognormalCosts
 from fedfm_sim.mechanisms.auditing.probes import PROBES
 from fedfm_sim.mechanisms.auditing.report import ROUNDING, draw_round
 from fedfm_sim.mechanisms.auditing.rounds import Round, Traits
-from fedfm_sim.mechanisms.protocol import Array, Delivery
+from fedfm_sim.mechanisms.protocol import Delivery
 from fedfm_sim.mechanisms.sharing import PaidAfterwards
 
 FOUR = LognormalCosts(participants=4)
@@ -459,7 +460,7 @@ def test_the_first_round_is_audited_whatever_a_mechanism_remembers() -> None:
 def test_the_report_says_what_was_found() -> None:
     seen: list[tuple[int, int]] = []
     report = audit("lowest-price", THREE, 3, progress=lambda done, all_: seen.append((done, all_)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     frame = report.to_frame()
     assert list(frame.index) == list(PROBES)
     assert frame.loc["incentive compatibility", "verdict"] == "violated"

@@ -16,12 +16,12 @@ from matplotlib.patches import Rectangle
 from typer.testing import CliRunner
 
 from fedfm_sim.cli_audit import audit_command
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import Market
 from fedfm_sim.mechanisms.auditing import POPULATIONS, audit, make
 from fedfm_sim.mechanisms.auditing.population import Instance
 from fedfm_sim.mechanisms.auditing.rounds import best_units
-from fedfm_sim.mechanisms.protocol import Array
 from fedfm_sim.reporting.audit_figures import draw_audit
 
 seeds = st.integers(0, 2**32 - 1)

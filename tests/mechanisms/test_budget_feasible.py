@@ -8,10 +8,10 @@ from auction_bids import money, seeds, threshold
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import Announcement, BudgetFeasibleAuction, Offers, budget_feasible
 from fedfm_sim.mechanisms.auctions.bids import saturating_worth
-from fedfm_sim.mechanisms.protocol import Array
 
 WORTH = saturating_worth(1.0, 4.0)
 

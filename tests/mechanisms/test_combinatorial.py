@@ -11,6 +11,7 @@ import pytest
 from auction_bids import money, seeds, threshold
 from hypothesis import given, settings
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
     Announcement,
@@ -24,7 +25,6 @@ from fedfm_sim.mechanisms import (
 from fedfm_sim.mechanisms.auctions import covering
 from fedfm_sim.mechanisms.auctions.covering import cheapest_cover
 from fedfm_sim.mechanisms.auctions.covering_reference import cheapest_cover_reference
-from fedfm_sim.mechanisms.protocol import Array, Mask
 
 RESERVE = 10.0
 

@@ -11,6 +11,7 @@ from auction_bids import money, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
     Announcement,
@@ -24,7 +25,6 @@ from fedfm_sim.mechanisms import (
     strongly_budget_balanced,
     vcg_double,
 )
-from fedfm_sim.mechanisms.protocol import Array
 
 Rule = Callable[[Array, Array], DoubleAuctionResult]
 

@@ -8,9 +8,9 @@ from auction_bids import money, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import Announcement, ForwardAuction, Offers, forward
-from fedfm_sim.mechanisms.protocol import Array
 
 
 def drawn(seed: int) -> tuple[Array, Array, Array]:

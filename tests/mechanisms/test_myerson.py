@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import linprog
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
     Announcement,
@@ -27,7 +28,6 @@ from fedfm_sim.mechanisms import (
     optimal_revenue,
     reserve_price,
 )
-from fedfm_sim.mechanisms.protocol import Array
 
 UNIFORM = ContinuousBelief(stats.uniform())
 EXPONENTIAL = ContinuousBelief(stats.expon())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
     Announcement,
@@ -16,7 +17,6 @@ from fedfm_sim.mechanisms import (
     reputation_auction,
 )
 from fedfm_sim.mechanisms.auctions.reputation import AuctionResult
-from fedfm_sim.mechanisms.protocol import Array
 
 Bids = tuple[Array, Array, float, float]
 

@@ -6,12 +6,12 @@ from itertools import permutations
 from math import factorial
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Values
 from fedfm_sim.mechanisms.contribution import evaluate
@@ -22,7 +22,7 @@ from fedfm_sim.mechanisms.contribution.shapley import shapley_values
 @st.composite
 def tables(draw: st.DrawFn, most: int = 6) -> Values:
     n = draw(st.integers(1, most))
-    table: npt.NDArray[np.float64] = draw(
+    table: Array = draw(
         arrays.arrays(np.float64, 1 << n, elements=st.floats(-1e3, 1e3, allow_subnormal=False))
     )
     return table

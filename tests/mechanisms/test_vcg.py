@@ -9,11 +9,11 @@ import pytest
 from auction_bids import money, seeds, threshold
 from hypothesis import given, settings
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import Announcement, Offers, VCGAuction, vcg
 from fedfm_sim.mechanisms.auctions import vcg as module
 from fedfm_sim.mechanisms.auctions.bids import saturating_worth
-from fedfm_sim.mechanisms.protocol import Array
 
 WORTH = saturating_worth(12.0, 4.0)
 

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Array
 
 #: Quantiles at which a continuous belief is checked to be regular.
 CHECKED = np.linspace(1e-6, 1 - 1e-6, 1001)

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Array, Mask, Offers
-
-Order = npt.NDArray[np.int64]
+from fedfm_sim.mechanisms.protocol import Allocation, Offers
 
 #: Units of work (any shape) to the money they are worth; concave, 0 at 0.
 Worth = Callable[[Array], Array]
@@ -103,17 +102,17 @@ def at_least_one(name: str, number: int) -> None:
         raise UserError(f"{name} must be at least 1, got {number}")
 
 
-def ascending(asks: Array, reserve: float = np.inf) -> Order:
+def ascending(asks: Array, reserve: float = np.inf) -> Index:
     """Return the bidders with a finite ask of at most ``reserve``, cheapest first.
 
     Ties go to the lower index.
     """
     admitted = np.flatnonzero(np.isfinite(asks) & (asks <= reserve))
-    order: Order = admitted[np.argsort(asks[admitted], kind="stable")]
+    order: Index = admitted[np.argsort(asks[admitted], kind="stable")]
     return order
 
 
-def chosen(size: int, who: Order) -> Mask:
+def chosen(size: int, who: Index) -> Mask:
     """Return the (size,) mask that is true at the indices ``who``."""
     mask = np.zeros(size, dtype=np.bool_)
     mask[who] = True

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.mechanisms.auctions.bids import (
     ReverseResult,
     Worth,
@@ -23,15 +24,7 @@ from fedfm_sim.mechanisms.auctions.bids import (
     saturating_worth,
     standing_asks,
 )
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mask,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 
 def budget_feasible(

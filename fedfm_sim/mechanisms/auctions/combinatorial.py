@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.auctions.bids import (
     ReverseResult,
@@ -24,15 +25,7 @@ from fedfm_sim.mechanisms.auctions.bids import (
     standing_asks,
 )
 from fedfm_sim.mechanisms.auctions.covering import cheapest_cover, coverable
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mask,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
 
-from fedfm_sim.mechanisms.auctions.bids import Order
+from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.mechanisms.auctions.combinatorial import (
     BundleResult,
     CombinatorialAuction,
@@ -24,7 +24,7 @@ from fedfm_sim.mechanisms.auctions.combinatorial import (
 )
 from fedfm_sim.mechanisms.auctions.covering import cheapest_cover
 from fedfm_sim.mechanisms.contribution.least_norm import least_norm
-from fedfm_sim.mechanisms.protocol import Array, Mask, Properties
+from fedfm_sim.mechanisms.protocol import Properties
 
 #: A coalition blocks when it saves the server more than this share of the bill.
 TOLERANCE = 1e-10
@@ -96,7 +96,7 @@ def core_selecting(
     return BundleResult(result.selected, payments, result.cost)
 
 
-def _best_offer(asks: Array, bundles: Mask, demand: int, winners: Order, paid: Array) -> Mask:
+def _best_offer(asks: Array, bundles: Mask, demand: int, winners: Index, paid: Array) -> Mask:
     """Return the set of bidders that offers the server most, winners staying as well off."""
     offers = asks.copy()
     offers[winners] = paid

@@ -14,7 +14,7 @@ from math import log2
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from fedfm_sim.mechanisms.protocol import Array, Mask
+from fedfm_sim.core.arrays import Array, Mask
 
 #: Table entries of the dynamic programme beyond which the integer programme is quicker.
 MOST_CELLS = 1 << 18

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cvxpy
 import numpy as np
 
-from fedfm_sim.mechanisms.protocol import Array, Mask
+from fedfm_sim.core.arrays import Array, Mask
 
 
 def cheapest_cover_reference(asks: Array, covers: Mask, demand: int) -> Mask:

@@ -13,15 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat
 
-from fedfm_sim.mechanisms.auctions.bids import Order, ascending, asks_per_unit, chosen, nonnegative
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mask,
-    Mechanism,
-    Offers,
-)
+from fedfm_sim.core.arrays import Array, Index, Mask
+from fedfm_sim.mechanisms.auctions.bids import ascending, asks_per_unit, chosen, nonnegative
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +69,8 @@ class Ranking:
 
     bids: Array
     asks: Array
-    buyers: Order
-    sellers: Order
+    buyers: Index
+    sellers: Index
     trades: int
 
     @classmethod
@@ -104,7 +98,7 @@ class Ranking:
         return float(self.asks[self.sellers[rank]]) if rank < self.sellers.size else np.inf
 
     def result(
-        self, trades: int, buyer_price: float, seller_price: float, sellers: Order | None = None
+        self, trades: int, buyer_price: float, seller_price: float, sellers: Index | None = None
     ) -> DoubleAuctionResult:
         """Return the result in which the first ``trades`` buyers trade with ``sellers``.
 

@@ -21,6 +21,7 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.auctions.beliefs import Distribution
 from fedfm_sim.mechanisms.auctions.bids import (
@@ -32,14 +33,7 @@ from fedfm_sim.mechanisms.auctions.bids import (
     saturating_worth,
     standing_asks,
 )
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,16 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, model_validator
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.auctions.bids import Order, nonnegative, standing_asks
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.auctions.bids import nonnegative, standing_asks
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +39,7 @@ class ForwardResult:
         Money that each buyer paid.
     """
 
-    owners: Order
+    owners: Index
     prices: Array
     spent: Array
 

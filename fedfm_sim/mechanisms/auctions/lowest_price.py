@@ -21,13 +21,7 @@ from fedfm_sim.mechanisms.auctions.bids import (
     chosen,
     nonnegative,
 )
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 
 def lowest_price(asks: npt.ArrayLike, winners: int, reserve: float = np.inf) -> ReverseResult:

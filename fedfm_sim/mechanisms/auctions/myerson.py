@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import stats
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.auctions.beliefs import Belief, ContinuousBelief
 from fedfm_sim.mechanisms.auctions.bids import (
@@ -28,7 +29,6 @@ from fedfm_sim.mechanisms.auctions.second_price import second_price
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
-    Array,
     Market,
     Mechanism,
     Offers,

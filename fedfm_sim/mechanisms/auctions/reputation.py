@@ -19,16 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mask,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 #: Reputation below it counts as none; dividing by it would overflow.
 LEAST_TRUST = 1e-12

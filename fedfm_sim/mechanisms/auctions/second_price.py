@@ -22,13 +22,7 @@ from fedfm_sim.mechanisms.auctions.bids import (
     nonnegative,
     pay_for_units,
 )
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 
 def second_price(asks: npt.ArrayLike, winners: int, reserve: float = np.inf) -> UniformPriceResult:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PrivateAttr
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.auctions.double import DoubleAuction, DoubleAuctionResult, Ranking
-from fedfm_sim.mechanisms.protocol import Array, Delivery, Properties
+from fedfm_sim.mechanisms.protocol import Delivery, Properties
 
 
 def strongly_budget_balanced(

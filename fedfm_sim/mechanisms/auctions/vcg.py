@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.auctions.bids import (
-    Order,
     ReverseResult,
     Worth,
     chosen,
@@ -29,14 +29,7 @@ from fedfm_sim.mechanisms.auctions.bids import (
     saturating_worth,
     standing_asks,
 )
-from fedfm_sim.mechanisms.protocol import (
-    Allocation,
-    Announcement,
-    Array,
-    Mechanism,
-    Offers,
-    Properties,
-)
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 
 #: Undominated sets of bidders that are kept at most; more would take minutes.
 MOST_SETS = 200_000
@@ -133,7 +126,7 @@ class _Front:
     def empty(cls) -> _Front:
         return cls(np.zeros(1), np.zeros(1))
 
-    def with_bidder(self, work: float, cost: float) -> tuple[_Front, Order]:
+    def with_bidder(self, work: float, cost: float) -> tuple[_Front, Index]:
         """Return the front with one more bidder, and where each set of it came from.
 
         Origins below the size of this front take the new bidder, the others not.
@@ -155,7 +148,7 @@ class _Front:
         return _Front(works[kept], costs[kept]), kept
 
 
-def _trace(origins: Sequence[Order], best: int) -> Order:
+def _trace(origins: Sequence[Index], best: int) -> Index:
     """Return the bidders of a set of the final front, going back through its making."""
     winners = []
     for bidder in range(len(origins)):

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.auctions.double import DoubleAuction, DoubleAuctionResult, Ranking
-from fedfm_sim.mechanisms.protocol import Array, Properties
+from fedfm_sim.mechanisms.protocol import Properties
 
 
 def vcg_double(bids: npt.ArrayLike, asks: npt.ArrayLike) -> DoubleAuctionResult:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.mechanisms.contribution.core import members
-from fedfm_sim.mechanisms.protocol import Array, Market, Mask
+from fedfm_sim.mechanisms.protocol import Market
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Instance:
     value: float
     scale: float
     redundancy: float
-    owner: npt.NDArray[np.int64]
+    owner: Index
     copies: bool = False
 
     @property
@@ -129,7 +130,7 @@ def _membership(size: int) -> Array:
     return members(np.arange(1 << size, dtype=np.int64), size)
 
 
-class Population(BaseModel):
+class Population(Plugin):
     """Base of all populations: sizes differ, costs per unit do not.
 
     Attributes
@@ -151,8 +152,6 @@ class Population(BaseModel):
     classes : int
         Kinds of data; each participant has each with a chance of 0.6.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     participants: int = Field(default=6, ge=2, le=12)
     capacity: float = Field(default=160.0, gt=0)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.auditing.population import Population
 from fedfm_sim.mechanisms.auditing.probes import PROBES
 from fedfm_sim.mechanisms.auditing.rounds import TRUTH, Deviation, Round, Traits
-from fedfm_sim.mechanisms.protocol import Array, Mechanism
+from fedfm_sim.mechanisms.protocol import Mechanism
 
 #: Violations up to this much, in the property's unit, are rounding.
 ROUNDING = 1e-7

@@ -8,16 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.mechanisms.auditing.population import Instance
-from fedfm_sim.mechanisms.protocol import (
-    Array,
-    Delivery,
-    Market,
-    Mask,
-    Mechanism,
-    Offers,
-    Tariff,
-)
+from fedfm_sim.mechanisms.protocol import Delivery, Market, Mechanism, Offers, Tariff
 
 #: Grid points and zooms of the search for the best units under a tariff.
 POINTS, ZOOMS = 513, 5

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.mechanisms.auditing.population import POPULATIONS, Population
 from fedfm_sim.mechanisms.auditing.probes import PROBES
@@ -33,7 +34,7 @@ def audit(
     instances: int = 200,
     seed: int = 0,
     parameters: Mapping[str, Any] = MappingProxyType({}),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = unwatched,
     properties: Sequence[str] = tuple(PROBES),
 ) -> AuditReport:
     """Look for violations of every property that a payment mechanism may have.
@@ -58,7 +59,7 @@ def audit(
     parameters : mapping
         Of a mechanism that is given by name.
     progress : callable, optional
-        Called with (instances done, instances).
+        Called with (instances done, instances), before the first and after each.
     properties : sequence of str
         Names in `PROBES` of those to look at; by default all.
 
@@ -90,12 +91,12 @@ def audit(
     wanted = [probe for key, probe in PROBES.items() if key in properties]
     probes = [probe for probe in wanted if not probe.excuse(rule, traits)]
     found: dict[str, list[Found]] = {probe.property: [] for probe in probes}
+    progress(0, instances)
     for number in range(instances):
         round_ = play(number)
         for probe in probes:
             found[probe.property].append(probe.search(round_))
-        if progress is not None:
-            progress(number + 1, instances)
+        progress(number + 1, instances)
     findings = tuple(
         _finding(probe, found[probe.property], play)
         if probe in probes

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.game import CoalitionGame
-from fedfm_sim.mechanisms.contribution.permutation import Order, mean_over_orders
+from fedfm_sim.mechanisms.contribution.permutation import mean_over_orders
 from fedfm_sim.mechanisms.contribution.result import Contribution
 from fedfm_sim.mechanisms.contribution.scheme import Meter, SampledScheme
 
@@ -58,7 +59,7 @@ class GuidedTruncation(SampledScheme):
         return mean_over_orders("gtg", game, meter, orders, self.tolerance, WINDOW)
 
 
-def guided_orders(players: int, rng: np.random.Generator) -> Iterator[Order]:
+def guided_orders(players: int, rng: np.random.Generator) -> Iterator[Index]:
     """Yield orders in sweeps of n, each player first in one; the rest is random."""
     while True:
         for first in rng.permutation(players):

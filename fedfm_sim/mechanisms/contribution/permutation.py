@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.game import CoalitionGame, Values
 from fedfm_sim.mechanisms.contribution.result import Contribution
 from fedfm_sim.mechanisms.contribution.scheme import (
@@ -23,8 +23,6 @@ from fedfm_sim.mechanisms.contribution.scheme import (
     Spent,
     standard_error,
 )
-
-Order = npt.NDArray[np.int64]
 
 #: Sampling ends after this many orders in a row that needed no new coalition.
 IDLE_ORDERS = 1000
@@ -48,7 +46,7 @@ class Permutation(SampledScheme):
         return mean_over_orders("permutation", game, meter, random_orders(game.players, rng))
 
 
-def random_orders(players: int, rng: np.random.Generator) -> Iterator[Order]:
+def random_orders(players: int, rng: np.random.Generator) -> Iterator[Index]:
     """Yield uniformly random orders, without end."""
     while True:
         yield rng.permutation(players)
@@ -58,7 +56,7 @@ def mean_over_orders(
     method: str,
     game: CoalitionGame,
     meter: Meter,
-    orders: Iterator[Order],
+    orders: Iterator[Index],
     tolerance: float = 0.0,
     window: int | None = None,
 ) -> Contribution:
@@ -107,7 +105,7 @@ def mean_over_orders(
     )
 
 
-def _marginals(order: Order, empty: float, grand: float, gap: float, meter: Meter) -> Values:
+def _marginals(order: Index, empty: float, grand: float, gap: float, meter: Meter) -> Values:
     masks = np.cumsum(np.int64(1) << order)
     marginals = np.zeros(order.size)
     if gap == 0:

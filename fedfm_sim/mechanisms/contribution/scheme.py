@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
+from fedfm_sim.core.settings import Plugin
 from fedfm_sim.mechanisms.contribution.result import Contribution
 
 #: The axioms of Shapley 1953, as schemes name those that they satisfy.
@@ -20,13 +21,11 @@ EFFICIENCY, SYMMETRY, NULL_PLAYER, ADDITIVITY = (
 )
 
 
-class Scheme(BaseModel):
+class Scheme(Plugin):
     """Base of all schemes; its fields are its parameters.
 
     A subclass is one file and one line in `fedfm_sim.mechanisms.contribution.SCHEMES`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     #: The axioms that hold of what is returned; for a sampled scheme, in any
     #: one sample and not in expectation alone.

@@ -15,6 +15,7 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Values
 from fedfm_sim.mechanisms.contribution.result import Contribution
@@ -106,7 +107,7 @@ def weighted_voting_shapley(weights: npt.ArrayLike, quota: int) -> Values:
     return values
 
 
-def _weight_shares(weights: npt.NDArray[np.int64]) -> Values:
+def _weight_shares(weights: Index) -> Values:
     """Return ``P[weight = w]`` for a random coalition of each size, (m + 1, total + 1)."""
     shares = np.zeros((weights.size + 1, int(weights.sum()) + 1))
     shares[0, 0] = 1.0

@@ -15,10 +15,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.auditing.population import Instance
 from fedfm_sim.mechanisms.auditing.probes.probe import Found, Probe, around, people
 from fedfm_sim.mechanisms.auditing.rounds import Deviation, Outcome, Round
-from fedfm_sim.mechanisms.protocol import Array, Offers
+from fedfm_sim.mechanisms.protocol import Offers
 
 #: Multiples of its share of the cost that each of two identities asks.
 FACTORS = ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0))

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import brentq
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.auditing.probes.probe import Probe, people
 from fedfm_sim.mechanisms.auditing.rounds import TRUTH, Deviation, Round, Traits
 from fedfm_sim.mechanisms.contribution.core import excesses, subset_sums
 from fedfm_sim.mechanisms.contribution.least_core import least_core
-from fedfm_sim.mechanisms.protocol import Array, Mechanism
+from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.stackelberg import best_response
 
 
