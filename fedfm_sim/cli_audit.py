@@ -36,12 +36,12 @@ def audit_command(
     import pandas as pd
 
     from fedfm_sim.experiments.files import write_text
-    from fedfm_sim.mechanisms.auditing import POPULATIONS, audit, make
+    from fedfm_sim.mechanisms.auditing import POPULATIONS, audit
     from fedfm_sim.reporting.audit_figures import draw_audit
     from fedfm_sim.reporting.page import Section, write_page
 
     chosen = parameters(set_, "winners=3")
-    drawn_from = make(POPULATIONS, population, {"participants": participants})
+    drawn_from = POPULATIONS.build({"name": population, "participants": participants})
     try:
         with Bar("instances") as bar:
             report = audit(mechanism, drawn_from, instances, seed, chosen, bar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from typer.testing import CliRunner
 from fedfm_sim.cli_audit import audit_command
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.registry import NestedError
 from fedfm_sim.mechanisms import Market
-from fedfm_sim.mechanisms.auditing import POPULATIONS, audit, make
+from fedfm_sim.mechanisms.auditing import POPULATIONS, audit
 from fedfm_sim.mechanisms.auditing.population import Instance
 from fedfm_sim.mechanisms.auditing.rounds import best_units
 from fedfm_sim.reporting.audit_figures import draw_audit
@@ -28,7 +30,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def drawn(seed: int, name: str = "lognormal-costs", **fields: Any) -> Instance:
-    return make(POPULATIONS, name, fields).draw(np.random.default_rng(seed))
+    return POPULATIONS.build({"name": name, **fields}).draw(np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", list(POPULATIONS))
@@ -150,12 +152,13 @@ def test_the_best_units_are_those_of_a_fine_grid(seed: int, step: float, level: 
         ({"participants": 1}, "participants"),
         ({"spread": float("inf")}, "spread"),
         ({"redundancy": 1.0}, "redundancy"),
-        ({"spred": 1.0}, "unknown parameter; expected one of: participants"),
+        ({"spred": 1.0}, "spred: unknown key; expected one of: name, participants"),
     ],
 )
 def test_bad_populations_are_refused(fields: dict[str, float], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        make(POPULATIONS, "lognormal-costs", fields)
+    with pytest.raises(NestedError) as caught:
+        POPULATIONS.build({"name": "lognormal-costs", **fields})
+    assert re.search(message, caught.value.line)
 
 
 def app() -> typer.Typer:
@@ -191,7 +194,8 @@ def test_the_command_refuses_what_is_no_parameter() -> None:
 
 
 def test_the_picture_has_a_row_for_every_property() -> None:
-    report = audit("lowest-price", make(POPULATIONS, "uniform-costs", {"participants": 2}), 2)
+    two = POPULATIONS.build({"name": "uniform-costs", "participants": 2})
+    report = audit("lowest-price", two, 2)
     axes = draw_audit(report).axes[0]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [found.name for found in report.findings]

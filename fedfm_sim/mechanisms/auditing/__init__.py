@@ -9,7 +9,7 @@ from __future__ import annotations
 from fedfm_sim.mechanisms.auditing.population import POPULATIONS, Instance, Population
 from fedfm_sim.mechanisms.auditing.report import AuditReport, Finding
 from fedfm_sim.mechanisms.auditing.rounds import Deviation
-from fedfm_sim.mechanisms.auditing.run import audit, make
+from fedfm_sim.mechanisms.auditing.run import audit
 
 __all__ = [
     "POPULATIONS",
@@ -19,5 +19,4 @@ __all__ = [
     "Instance",
     "Population",
     "audit",
-    "make",
 ]

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.progress import Progress, unwatched
-from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.registry import NestedError
 from fedfm_sim.mechanisms.auditing.population import POPULATIONS, Population
 from fedfm_sim.mechanisms.auditing.probes import PROBES
 from fedfm_sim.mechanisms.auditing.probes.probe import Found, Probe
 from fedfm_sim.mechanisms.auditing.report import AuditReport, Finding, draw_round
 from fedfm_sim.mechanisms.auditing.rounds import Round, Traits
 from fedfm_sim.mechanisms.protocol import Mechanism
-
-M = TypeVar("M", bound=BaseModel)
 
 #: Instances on which it is seen what a mechanism looks at.
 LOOKED_AT = 20
@@ -80,13 +77,14 @@ def audit(
     if unknown := [each for each in properties if each not in PROBES]:
         raise UserError(f"unknown property '{unknown[0]}'; expected one of: {', '.join(PROBES)}")
     name, rule = _mechanism(mechanism, parameters)
-    drawn_from = make(POPULATIONS, population) if isinstance(population, str) else population
+    if isinstance(population, str):
+        population = POPULATIONS.build({"name": population})
     traits = Traits.seen(
-        draw_round(rule, drawn_from, seed, i) for i in range(min(instances, LOOKED_AT))
+        draw_round(rule, population, seed, i) for i in range(min(instances, LOOKED_AT))
     )
 
     def play(number: int) -> Round:
-        return draw_round(rule, drawn_from, seed, number, traits)
+        return draw_round(rule, population, seed, number, traits)
 
     wanted = [probe for key, probe in PROBES.items() if key in properties]
     probes = [probe for probe in wanted if not probe.excuse(rule, traits)]
@@ -103,27 +101,7 @@ def audit(
         else _excused(probe, probe.excuse(rule, traits))
         for probe in wanted
     )
-    return AuditReport(name, rule, drawn_from, seed, traits, findings)
-
-
-def make(registry: Registry[type[M]], name: str, parameters: Mapping[str, Any] | None = None) -> M:
-    """Return the model of a name with its parameters.
-
-    Raises
-    ------
-    UserError
-        When the name is unknown or a parameter does not fit.
-    """
-    kind = registry[name]
-    try:
-        return kind.model_validate(dict(parameters or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        message = f"{first['msg']}, got {first['input']!r}"
-        if first["type"] == "extra_forbidden":
-            message = f"unknown parameter; expected one of: {', '.join(kind.model_fields)}"
-        raise UserError(f"{name}: {key}: {message}") from error
+    return AuditReport(name, rule, population, seed, traits, findings)
 
 
 def _mechanism(given: str | Mechanism, parameters: Mapping[str, Any]) -> tuple[str, Mechanism]:
@@ -131,7 +109,11 @@ def _mechanism(given: str | Mechanism, parameters: Mapping[str, Any]) -> tuple[s
     from fedfm_sim.mechanisms import MECHANISMS  # which imports this module
 
     if isinstance(given, str):
-        return given, make(MECHANISMS, given, parameters)
+        MECHANISMS.check(given)
+        try:
+            return given, MECHANISMS.build({**parameters, "name": given})
+        except NestedError as error:
+            raise UserError(f"{given}: {error.line}") from error
     if parameters:
         raise UserError("parameters go with the name of a mechanism, not with a mechanism")
     return type(given).__name__, type(given).model_validate(given.model_dump())

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame
-from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.registry import NestedError, Registry
 from fedfm_sim.mechanisms.contribution.result import Contribution
 from fedfm_sim.mechanisms.contribution.scheme import SampledScheme, Scheme
 
@@ -91,11 +90,9 @@ def evaluate(
             raise UserError(f"'{method}' is exact and takes no budget; sampled are: {_sampled()}")
         options["budget"] = budget
     try:
-        scheme = kind.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UserError(f"contribution scheme '{method}': {key}: {first['msg']}") from error
+        scheme = SCHEMES.build({**options, "name": method})
+    except NestedError as error:
+        raise UserError(f"contribution scheme '{method}': {error.line}") from error
     return scheme.evaluate(game, rng)
 
 
