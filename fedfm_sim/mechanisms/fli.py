@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -150,7 +150,7 @@ class FairInstalments(PaidByContribution):
     budget: float = Field(default=10.0, ge=0)
     unit_cost: float = Field(default=0.006, ge=0)
     weight: float = Field(default=10.0, ge=0)
-    _queues: Queues | None = PrivateAttr(default=None)
+    _queues: dict[str, Array] = PrivateAttr(default_factory=dict)  # by field of `Queues`
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return this round's instalments, money."""
@@ -161,10 +161,10 @@ class FairInstalments(PaidByContribution):
 
     def learn(self, payments: Array, delivery: Delivery) -> None:
         """Move the queues by what was really paid."""
-        self._queues = self._owed(delivery).after(self._costs(delivery), payments)
+        self._queues = asdict(self._owed(delivery).after(self._costs(delivery), payments))
 
     def _costs(self, delivery: Delivery) -> Array:
         return self.unit_cost * delivery.units
 
     def _owed(self, delivery: Delivery) -> Queues:
-        return self._queues or Queues.empty(len(delivery.units))
+        return Queues(**self._queues) if self._queues else Queues.empty(len(delivery.units))

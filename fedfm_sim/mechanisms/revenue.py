@@ -49,7 +49,7 @@ class RevenueSharing(PaidByContribution):
     )
 
     rate: float = Field(default=10.0, ge=0)
-    _stakes: Array | None = PrivateAttr(default=None)
+    _stakes: Array = PrivateAttr(default_factory=lambda: np.zeros(()))
     _value: float = PrivateAttr(default=0.0)
 
     def collect(self, allocation: Allocation, delivery: Delivery) -> float:
@@ -68,8 +68,7 @@ class RevenueSharing(PaidByContribution):
 
     def _stakes_after(self, working: Mask, delivery: Delivery) -> Array:
         values = self.contributions(delivery)
-        so_far = np.zeros(len(values)) if self._stakes is None else self._stakes
-        return np.asarray(so_far + np.where(working, values, 0.0))
+        return np.asarray(self._stakes + np.where(working, values, 0.0))
 
 
 def _gain(game: CoalitionGame) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "core-selecting": {"reserve": 0.5},
     "myerson": {"winners": 2, "value": 0.3},
 }
+
+#: Those that pay by what happened in earlier rounds.
+REMEMBERING = {"fli", "revenue-sharing", "strongly-budget-balanced"}
 
 PROMISES = ("individually_rational", "truthful", "within_budget", "monotone")
 PROMISED = [(n, p) for n in FIELDS for p in PROMISES if getattr(MECHANISMS[n].properties, p)]
@@ -143,6 +147,35 @@ def test_what_is_promised_holds(name: str, promise: str, seed: int) -> None:
 @pytest.mark.parametrize(("name", "promise"), NOT_PROMISED)
 def test_what_is_not_promised_has_a_counter_example(name: str, promise: str) -> None:
     assert any(violation(name, promise, seed) > ROUNDING for seed in range(500))
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_a_copy_that_recalls_a_memory_pays_as_the_one_that_has_it(name: str) -> None:
+    rounds = [game for seed in range(60) if (game := Round(name, seed)).n == 4]
+    old, recalling, fresh = (MECHANISMS[name](**FIELDS[name]) for _ in range(3))
+
+    def learn(game: Round) -> None:
+        old.learn(np.zeros(game.n), game.delivery)  # all were convicted, say
+
+    def paid(mechanism: Mechanism) -> list[bytes]:
+        payments = []
+        for game in rounds[2:]:
+            game.mechanism = mechanism
+            allocation, pay = game.play()
+            collected = mechanism.collect(allocation, game.delivery)
+            payments.append(np.append(pay, collected).tobytes())
+        return payments
+
+    for game in rounds[:2]:
+        learn(game)
+    memory = old.memory()
+    kept = deepcopy(memory)
+    recalling.recall(memory)
+    assert paid(recalling) == paid(old)
+    assert (paid(fresh) != paid(old)) == bool(memory) == (name in REMEMBERING)
+    learn(rounds[2])
+    np.testing.assert_equal(memory, kept)
+    np.testing.assert_equal(recalling.memory(), kept)
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
