@@ -36,7 +36,7 @@ from fedfm_sim.mechanisms import (
     ProportionalShare,
     SecondPriceAuction,
 )
-from fedfm_sim.mechanisms.sharing import PaidAfterwards
+from fedfm_sim.mechanisms.rules.sharing import PaidAfterwards
 
 console = Console(width=130)
 SIZES = (3, 4, 5, 6)

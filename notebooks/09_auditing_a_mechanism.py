@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from fedfm_sim.mechanisms import MECHANISMS, Allocation, SecondPriceAuction, audit
-from fedfm_sim.mechanisms.sharing import PaidAfterwards, ProportionalShare
+from fedfm_sim.mechanisms.rules.sharing import PaidAfterwards, ProportionalShare
 from fedfm_sim.reporting.audit_figures import draw_audit
 
 # %% [markdown]

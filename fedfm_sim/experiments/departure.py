@@ -12,7 +12,7 @@ from torch import stack
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.experiments.unlearn import probes_of, request_of_model
 from fedfm_sim.learning.aggregation import weighted_mean
-from fedfm_sim.mechanisms.holdup import hold_up, settled_again
+from fedfm_sim.mechanisms.theory.holdup import hold_up, settled_again
 from fedfm_sim.security.unlearning import EXECUTORS, execute_together
 from fedfm_sim.security.unlearning.request import Request
 from fedfm_sim.security.unlearning.retraining import Retrain

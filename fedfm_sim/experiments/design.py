@@ -3,7 +3,7 @@
 Federations are trained with all honest, and once with every attack carried out by all the
 malicious; in every round everybody's deviations are played out. What a deviation brings is
 then linear in the audit rate and in rate times fine, so that the cheapest deterrent is solved
-for exactly (`fedfm_sim.mechanisms.deterrence`). Whether it deters is then tried out, with
+for exactly (`fedfm_sim.mechanisms.theory.deterrence`). Whether it deters is then tried out, with
 learning participants and other seeds.
 """
 
@@ -21,7 +21,7 @@ from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.games.estimates import deterrence_ratio
-from fedfm_sim.mechanisms.deterrence import (
+from fedfm_sim.mechanisms.theory.deterrence import (
     Deterrent,
     Temptations,
     cheapest_deterrent,

@@ -4,67 +4,19 @@ Everything here is a pure function or a small model over numpy arrays, and knows
 nothing of training: a payment mechanism sees costs, offers and a coalition
 game; it never sees an update. Money and value are in one unit throughout.
 
+- `protocol`: what a payment mechanism is. `rules`: those that a scenario can name.
 - `contribution`: what each participant adds to the coalition game of a round.
-- `stackelberg`, `auctions`, `sharing`: the payment mechanisms, each a subclass
-  of `Mechanism` and a line in `MECHANISMS`.
-- `reputation`: trust from evidence. `sanctions`: what cheating must cost; `deterrence`: the
-  cheapest that keep everybody honest. `auditing`: what a mechanism really keeps.
-- `accounts`: where every unit of money went.
+- `theory`: results that no scenario pays by: equilibria, and what deters.
+- `auditing`: what a mechanism really keeps.
+- `accounts`: where every unit of money went. `reputation`: trust from evidence.
+  `sanctions`: audits and fines.
 """
 
 from __future__ import annotations
 
 from fedfm_sim.core.game import CoalitionGame
-from fedfm_sim.core.registry import Registry
 from fedfm_sim.mechanisms.accounts import AccountBook
-from fedfm_sim.mechanisms.auctions.beliefs import Belief, ContinuousBelief, DiscreteBelief
-from fedfm_sim.mechanisms.auctions.bids import ReverseResult, UniformPriceResult
-from fedfm_sim.mechanisms.auctions.budget_feasible import BudgetFeasibleAuction, budget_feasible
-from fedfm_sim.mechanisms.auctions.combinatorial import (
-    BundleResult,
-    CombinatorialAuction,
-    combinatorial,
-)
-from fedfm_sim.mechanisms.auctions.core_selecting import CoreSelectingAuction, core_selecting
-from fedfm_sim.mechanisms.auctions.double import DoubleAuctionResult
-from fedfm_sim.mechanisms.auctions.fmore import (
-    EquilibriumBid,
-    FMoreAuction,
-    ScoringResult,
-    equilibrium_bid,
-    fmore,
-)
-from fedfm_sim.mechanisms.auctions.forward import ForwardAuction, ForwardResult, forward
-from fedfm_sim.mechanisms.auctions.lowest_price import LowestPriceAuction, lowest_price
-from fedfm_sim.mechanisms.auctions.mcafee import McAfeeAuction, mcafee
-from fedfm_sim.mechanisms.auctions.myerson import (
-    MyersonAuction,
-    OptimalAuctionResult,
-    myerson,
-    myerson_procurement,
-    optimal_revenue,
-    reserve_price,
-)
-from fedfm_sim.mechanisms.auctions.reputation import (
-    AuctionResult,
-    ReputationAuction,
-    reputation_auction,
-)
-from fedfm_sim.mechanisms.auctions.second_price import SecondPriceAuction, second_price
-from fedfm_sim.mechanisms.auctions.strongly_budget_balanced import (
-    StronglyBudgetBalancedAuction,
-    strongly_budget_balanced,
-)
-from fedfm_sim.mechanisms.auctions.vcg import VCGAuction, VCGResult, vcg
-from fedfm_sim.mechanisms.auctions.vcg_double import VCGDoubleAuction, vcg_double
 from fedfm_sim.mechanisms.auditing import AuditReport, Population, audit
-from fedfm_sim.mechanisms.contest import ContestEquilibrium, best_prize, contest
-from fedfm_sim.mechanisms.contracts import (
-    ContractMenu,
-    ContractMenuMechanism,
-    contract_menu,
-    full_menu,
-)
 from fedfm_sim.mechanisms.contribution import SCHEMES, Contribution, evaluate
 from fedfm_sim.mechanisms.contribution.core import excesses, in_core, is_convex, is_superadditive
 from fedfm_sim.mechanisms.contribution.cosine_gradient import CosineGradient, cosine_gradient
@@ -78,22 +30,6 @@ from fedfm_sim.mechanisms.contribution.monte_carlo_least_core import (
 from fedfm_sim.mechanisms.contribution.nucleolus import Nucleolus, nucleolus, prenucleolus
 from fedfm_sim.mechanisms.contribution.reconstruction import contribution_index, multi_round
 from fedfm_sim.mechanisms.contribution.shapley import shapley_values, weighted_voting_shapley
-from fedfm_sim.mechanisms.delay import (
-    DelayEquilibrium,
-    best_round,
-    cheapest_delay,
-    delay_response,
-    fastest_round,
-)
-from fedfm_sim.mechanisms.deterrence import Deterrent, Temptations, cheapest_deterrent
-from fedfm_sim.mechanisms.fli import FairInstalments, Queues, instalments
-from fedfm_sim.mechanisms.leader import (
-    BestResponses,
-    LeaderSolution,
-    best_responses,
-    solve_leader,
-)
-from fedfm_sim.mechanisms.privacy_price import privacy_price, privacy_response
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
@@ -104,61 +40,100 @@ from fedfm_sim.mechanisms.protocol import (
     Properties,
 )
 from fedfm_sim.mechanisms.reputation import Opinion, Reputation, beta_reputation, consensus, opinion
-from fedfm_sim.mechanisms.revenue import RevenueSharing
-from fedfm_sim.mechanisms.sanctions import (
-    Sanctions,
-    deterrence_rate,
-    deterring_discount,
-    deterring_fine,
-    draw_audits,
-    exclusion_deters,
-    expected_fine,
+from fedfm_sim.mechanisms.rules import MECHANISMS
+from fedfm_sim.mechanisms.rules.auctions.beliefs import Belief, ContinuousBelief, DiscreteBelief
+from fedfm_sim.mechanisms.rules.auctions.bids import ReverseResult, UniformPriceResult
+from fedfm_sim.mechanisms.rules.auctions.budget_feasible import (
+    BudgetFeasibleAuction,
+    budget_feasible,
 )
-from fedfm_sim.mechanisms.sharing import ContributionShare, ProportionalShare, proportional_shares
-from fedfm_sim.mechanisms.stackelberg import (
+from fedfm_sim.mechanisms.rules.auctions.combinatorial import (
+    BundleResult,
+    CombinatorialAuction,
+    combinatorial,
+)
+from fedfm_sim.mechanisms.rules.auctions.core_selecting import CoreSelectingAuction, core_selecting
+from fedfm_sim.mechanisms.rules.auctions.double import DoubleAuctionResult
+from fedfm_sim.mechanisms.rules.auctions.fmore import (
+    EquilibriumBid,
+    FMoreAuction,
+    ScoringResult,
+    equilibrium_bid,
+    fmore,
+)
+from fedfm_sim.mechanisms.rules.auctions.forward import ForwardAuction, ForwardResult, forward
+from fedfm_sim.mechanisms.rules.auctions.lowest_price import LowestPriceAuction, lowest_price
+from fedfm_sim.mechanisms.rules.auctions.mcafee import McAfeeAuction, mcafee
+from fedfm_sim.mechanisms.rules.auctions.myerson import (
+    MyersonAuction,
+    OptimalAuctionResult,
+    myerson,
+    myerson_procurement,
+    optimal_revenue,
+    reserve_price,
+)
+from fedfm_sim.mechanisms.rules.auctions.reputation import (
+    AuctionResult,
+    ReputationAuction,
+    reputation_auction,
+)
+from fedfm_sim.mechanisms.rules.auctions.second_price import SecondPriceAuction, second_price
+from fedfm_sim.mechanisms.rules.auctions.strongly_budget_balanced import (
+    StronglyBudgetBalancedAuction,
+    strongly_budget_balanced,
+)
+from fedfm_sim.mechanisms.rules.auctions.vcg import VCGAuction, VCGResult, vcg
+from fedfm_sim.mechanisms.rules.auctions.vcg_double import VCGDoubleAuction, vcg_double
+from fedfm_sim.mechanisms.rules.contracts import (
+    ContractMenu,
+    ContractMenuMechanism,
+    contract_menu,
+    full_menu,
+)
+from fedfm_sim.mechanisms.rules.fli import FairInstalments, Queues, instalments
+from fedfm_sim.mechanisms.rules.posted_price import (
     PostedPrice,
     PostedPriceEquilibrium,
     best_response,
     posted_price,
     saturating_valuation,
 )
-from fedfm_sim.mechanisms.textbook import TEXTBOOK_GAMES, TextbookGame
-from fedfm_sim.mechanisms.yardstick import (
+from fedfm_sim.mechanisms.rules.revenue import RevenueSharing
+from fedfm_sim.mechanisms.rules.sharing import (
+    ContributionShare,
+    ProportionalShare,
+    proportional_shares,
+)
+from fedfm_sim.mechanisms.rules.yardstick import (
     Yardstick,
     YardstickTerms,
     yardstick_rewards,
     yardstick_terms,
 )
-
-#: The payment mechanisms by name.
-MECHANISMS: Registry[type[Mechanism]] = Registry(
-    "mechanism",
-    "fedfm_sim.mechanisms",
-    {
-        "posted-price": "fedfm_sim.mechanisms.stackelberg:PostedPrice",
-        "reputation-auction": "fedfm_sim.mechanisms.auctions.reputation:ReputationAuction",
-        "lowest-price": "fedfm_sim.mechanisms.auctions.lowest_price:LowestPriceAuction",
-        "second-price": "fedfm_sim.mechanisms.auctions.second_price:SecondPriceAuction",
-        "vcg": "fedfm_sim.mechanisms.auctions.vcg:VCGAuction",
-        "budget-feasible": "fedfm_sim.mechanisms.auctions.budget_feasible:BudgetFeasibleAuction",
-        "fmore": "fedfm_sim.mechanisms.auctions.fmore:FMoreAuction",
-        "forward": "fedfm_sim.mechanisms.auctions.forward:ForwardAuction",
-        "mcafee": "fedfm_sim.mechanisms.auctions.mcafee:McAfeeAuction",
-        "strongly-budget-balanced": (
-            "fedfm_sim.mechanisms.auctions.strongly_budget_balanced:StronglyBudgetBalancedAuction"
-        ),
-        "vcg-double": "fedfm_sim.mechanisms.auctions.vcg_double:VCGDoubleAuction",
-        "combinatorial": "fedfm_sim.mechanisms.auctions.combinatorial:CombinatorialAuction",
-        "core-selecting": "fedfm_sim.mechanisms.auctions.core_selecting:CoreSelectingAuction",
-        "myerson": "fedfm_sim.mechanisms.auctions.myerson:MyersonAuction",
-        "contest": "fedfm_sim.mechanisms.sharing:ProportionalShare",
-        "yardstick": "fedfm_sim.mechanisms.yardstick:Yardstick",
-        "contract-menu": "fedfm_sim.mechanisms.contracts:ContractMenuMechanism",
-        "fli": "fedfm_sim.mechanisms.fli:FairInstalments",
-        "revenue-sharing": "fedfm_sim.mechanisms.revenue:RevenueSharing",
-        "proportional": "fedfm_sim.mechanisms.sharing:ProportionalShare",
-        "contribution-share": "fedfm_sim.mechanisms.sharing:ContributionShare",
-    },
+from fedfm_sim.mechanisms.sanctions import Sanctions, draw_audits
+from fedfm_sim.mechanisms.theory.contest import ContestEquilibrium, best_prize, contest
+from fedfm_sim.mechanisms.theory.delay import (
+    DelayEquilibrium,
+    best_round,
+    cheapest_delay,
+    delay_response,
+    fastest_round,
+)
+from fedfm_sim.mechanisms.theory.deterrence import Deterrent, Temptations, cheapest_deterrent
+from fedfm_sim.mechanisms.theory.leader import (
+    BestResponses,
+    LeaderSolution,
+    best_responses,
+    solve_leader,
+)
+from fedfm_sim.mechanisms.theory.privacy_price import privacy_price, privacy_response
+from fedfm_sim.mechanisms.theory.textbook import TEXTBOOK_GAMES, TextbookGame
+from fedfm_sim.mechanisms.theory.thresholds import (
+    deterrence_rate,
+    deterring_discount,
+    deterring_fine,
+    exclusion_deters,
+    expected_fine,
 )
 
 __all__ = [

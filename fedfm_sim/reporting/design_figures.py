@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fedfm_sim.mechanisms.deterrence import Deterrent
+from fedfm_sim.mechanisms.theory.deterrence import Deterrent
 from fedfm_sim.reporting.figures import STYLE
 from fedfm_sim.scenarios.schema import Scenario
 

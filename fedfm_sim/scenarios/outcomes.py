@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.stackelberg import PostedPrice
+from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
 
 if TYPE_CHECKING:
     from fedfm_sim.scenarios.schema import Scenario

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedfm_sim.mechanisms.holdup import HoldUp
+from fedfm_sim.mechanisms.theory.holdup import HoldUp
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import Announcement
-from fedfm_sim.mechanisms.stackelberg import PostedPrice
+from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.simulation.play import Play

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fedfm_sim.mechanisms.sanctions import deterrence_rate
-from fedfm_sim.mechanisms.theft import theft_threshold
+from fedfm_sim.mechanisms.theory.theft import theft_threshold
+from fedfm_sim.mechanisms.theory.thresholds import deterrence_rate
 from fedfm_sim.simulation.setting import Setting
 
 

@@ -17,6 +17,7 @@ from fedfm_sim.mechanisms.auditing.probes.probe import Found, Probe
 from fedfm_sim.mechanisms.auditing.report import AuditReport, Finding, draw_round
 from fedfm_sim.mechanisms.auditing.rounds import Round, Traits
 from fedfm_sim.mechanisms.protocol import Mechanism
+from fedfm_sim.mechanisms.rules import MECHANISMS
 
 #: Instances on which it is seen what a mechanism looks at.
 LOOKED_AT = 20
@@ -106,8 +107,6 @@ def audit(
 
 def _mechanism(given: str | Mechanism, parameters: Mapping[str, Any]) -> tuple[str, Mechanism]:
     """Return the mechanism's name, and one like it that remembers nothing."""
-    from fedfm_sim.mechanisms import MECHANISMS  # which imports this module
-
     if isinstance(given, str):
         MECHANISMS.check(given)
         try:

@@ -19,7 +19,7 @@ from fedfm_sim.mechanisms.auditing.rounds import TRUTH, Deviation, Round, Traits
 from fedfm_sim.mechanisms.contribution.core import excesses, subset_sums
 from fedfm_sim.mechanisms.contribution.least_core import least_core
 from fedfm_sim.mechanisms.protocol import Mechanism
-from fedfm_sim.mechanisms.stackelberg import best_response
+from fedfm_sim.mechanisms.rules.posted_price import best_response
 
 
 class _Truthful(Probe):
