@@ -18,7 +18,7 @@ import pandas as pd
 
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.games.estimates import LEVEL, RESAMPLES, Estimate
+from fedfm_sim.games.estimates import LEVEL, RESAMPLES, TAILS, Estimate
 from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame, Strategies
 from fedfm_sim.games.solve import Concept, solve
 
@@ -219,8 +219,7 @@ def intervals(
         The equilibria of each resampled game.
     """
     nearest = [min(found, key=lambda other: _apart(own, other)) for found in resampled if found]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile([near.payoffs for near in nearest], [tail, 1 - tail], axis=0)
+    low, high = np.quantile([near.payoffs for near in nearest], TAILS, axis=0)
     shares = tuple(
         np.mean([near.strategies[i] > 0.01 for near in nearest], axis=0)
         for i in range(len(own.strategies))

@@ -20,6 +20,9 @@ from fedfm_sim.core.errors import UserError
 #: Resamples of an interval, and its level.
 RESAMPLES, LEVEL = 500, 0.95
 
+#: The quantiles that an interval ends at.
+TAILS = ((1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -35,8 +38,7 @@ class Estimate:
     @classmethod
     def of(cls, value: float, resampled: Sequence[float] | Array) -> Estimate:
         """Return the figure with the quantiles of it in resamples; infinities are figures too."""
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
+        low, high = np.quantile(resampled, TAILS, method="inverted_cdf")
         return cls(float(value), float(low), float(high))
 
     def __str__(self) -> str:

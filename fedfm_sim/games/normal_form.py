@@ -154,8 +154,15 @@ class NormalFormGame:
             When there is no equilibrium or some payoffs are negative in sum, where a ratio
             means nothing.
         """
-        if not equilibria or float(self.welfare().min()) < 0:
-            raise UserError("the price of anarchy needs equilibria, and welfare of at least 0")
-        worst = min(float(found.payoffs.sum()) for found in equilibria)
-        best = float(self.welfare().max())
-        return best / worst if worst > 0 else (1.0 if best == 0 else float("inf"))
+        return anarchy(self.welfare(), [float(found.payoffs.sum()) for found in equilibria])
+
+
+def anarchy(welfare: Array, reached: Sequence[float]) -> float:
+    """Return the best welfare of all profiles over the worst of what equilibria reach.
+
+    See `NormalFormGame.price_of_anarchy`.
+    """
+    if not reached or float(welfare.min()) < 0:
+        raise UserError("the price of anarchy needs equilibria, and welfare of at least 0")
+    best, worst = float(welfare.max()), min(reached)
+    return best / worst if worst > 0 else (1.0 if best == 0 else float("inf"))

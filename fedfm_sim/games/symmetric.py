@@ -24,7 +24,7 @@ from scipy.special import gammaln
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.mean_field import PopulationGame
-from fedfm_sim.games.normal_form import LARGEST, Equilibrium, NormalFormGame
+from fedfm_sim.games.normal_form import LARGEST, Equilibrium, NormalFormGame, anarchy
 
 #: Profiles of counts of a game; one of more is for a reduction.
 MOST_PROFILES = 200_000
@@ -237,8 +237,5 @@ class RoleSymmetricGame:
         UserError
             When there is no equilibrium or some payoffs are negative in sum.
         """
-        if not equilibria or float(self.welfare().min()) < 0:
-            raise UserError("the price of anarchy needs equilibria, and welfare of at least 0")
-        worst = min(float(np.dot(self.players, found.payoffs)) for found in equilibria)
-        best = self.best_welfare()
-        return best / worst if worst > 0 else (1.0 if best == 0 else float("inf"))
+        reached = [float(np.dot(self.players, found.payoffs)) for found in equilibria]
+        return anarchy(self.welfare(), reached)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
 from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Offers
+from fedfm_sim.mechanisms.protocol import Allocation, Mechanism, Offers
 
 #: Units of work (any shape) to the money they are worth; concave, 0 at 0.
 Worth = Callable[[Array], Array]
@@ -145,3 +146,21 @@ def pay_for_units(result: ReverseResult, offers: Offers) -> Allocation:
     """Return the allocation of an auction whose payments are per unit of work."""
     due = np.where(result.selected, result.payments * offers.units, 0.0)
     return Allocation(result.selected, due)
+
+
+class LowestAsksWin(Mechanism):
+    """Base of the auctions that some of the lowest asks per unit of work win.
+
+    Attributes
+    ----------
+    winners : int
+        How many are taken at most. The default of 5 is half the participants of
+        a default scenario.
+    reserve : float
+        Highest ask per unit that can win, money. The default of 0.1 is what the
+        first unit is worth where unlimited work is worth 100 and 1000 units are
+        the scale, the defaults of the mechanisms with a saturating value.
+    """
+
+    winners: int = Field(default=5, ge=1)
+    reserve: float = Field(default=0.1, gt=0)

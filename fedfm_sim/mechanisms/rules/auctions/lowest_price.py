@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Offers, Properties
 from fedfm_sim.mechanisms.rules.auctions.bids import (
+    LowestAsksWin,
     ReverseResult,
     ascending,
     asks_per_unit,
@@ -63,7 +63,7 @@ def lowest_price(asks: npt.ArrayLike, winners: int, reserve: float = np.inf) -> 
     return ReverseResult(selected, np.where(selected, asks, 0.0))
 
 
-class LowestPriceAuction(Mechanism):
+class LowestPriceAuction(LowestAsksWin):
     """The pay-as-bid auction (see `lowest_price`) over asks per unit of work.
 
     Assumptions: each bidder knows its own cost; the work offered is what is
@@ -74,16 +74,6 @@ class LowestPriceAuction(Mechanism):
       so asks more than its cost.
     - Budget balance does not hold: the server's bill is bounded by the reserve
       times the units that win, not by a budget.
-
-    Attributes
-    ----------
-    winners : int
-        How many are taken at most. The default of 5 is half the participants of
-        a default scenario.
-    reserve : float
-        Highest ask per unit that can win, money. The default of 0.1 is what the
-        first unit is worth where unlimited work is worth 100 and 1000 units are
-        the scale, the defaults of the mechanisms with a saturating value.
     """
 
     properties = Properties(
@@ -92,9 +82,6 @@ class LowestPriceAuction(Mechanism):
         individually_rational=True,
         monotone=True,
     )
-
-    winners: int = Field(default=5, ge=1)
-    reserve: float = Field(default=0.1, gt=0)
 
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Take the lowest asks per unit, and promise each its ask."""

@@ -19,30 +19,30 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
+from fedfm_sim.mechanisms.rules.auctions.bids import (
+    ReverseResult,
+    chosen,
+    nonnegative,
+    same_length,
+    standing_asks,
+)
 
 #: Reputation below it counts as none; dividing by it would overflow.
 LEAST_TRUST = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class AuctionResult:
-    """Who won, and what each is paid.
+class AuctionResult(ReverseResult):
+    """Who won, and what each is paid for its reputation.
 
     Attributes
     ----------
-    selected : (n,) bool array
-        The winners.
-    payments : (n,) array
-        Money; zero for losers.
     unit_price : float
         Money per unit of reputation; zero when nobody won.
     """
 
-    selected: Mask
-    payments: Array
     unit_price: float
 
 
@@ -85,8 +85,12 @@ def reputation_auction(
     reputations are not the bidders' to choose. Winners are paid at least their
     asks, and never more than the budget together [2]_.
     """
-    asks, reputation = np.asarray(asks, dtype=np.float64), np.asarray(reputation, dtype=np.float64)
-    _check(asks, reputation, budget)
+    asks = nonnegative("asks", asks, infinite=True)
+    reputation = nonnegative("reputation", reputation)
+    same_length(asks=asks, reputation=reputation)
+    if (reputation > 1).any():
+        raise UserError("reputation must lie in [0, 1]")
+    nonnegative("budget", budget, ndim=0)
     eligible = np.flatnonzero((reputation >= max(threshold, LEAST_TRUST)) & np.isfinite(asks))
     ratio = asks[eligible] / reputation[eligible]
     order = np.argsort(ratio, kind="stable")
@@ -95,26 +99,11 @@ def reputation_auction(
 
     # The ratios rise and the shares fall, so those who qualify come first.
     winners = int(np.count_nonzero(ratio <= share))
-    selected = np.zeros(asks.size, dtype=np.bool_)
-    selected[bidders[:winners]] = True
+    selected = chosen(asks.size, bidders[:winners])
     unit_price = 0.0
     if winners:
         unit_price = float(min(share[winners - 1], *ratio[winners : winners + 1], np.inf))
     return AuctionResult(selected, np.where(selected, reputation * unit_price, 0.0), unit_price)
-
-
-def _check(asks: Array, reputation: Array, budget: float) -> None:
-    if asks.ndim != 1 or asks.shape != reputation.shape:
-        raise UserError(
-            f"asks and reputation must be flat and of one length, "
-            f"got {asks.shape} and {reputation.shape}"
-        )
-    if np.isnan(asks).any() or (asks < 0).any():
-        raise UserError("asks must be at least 0")
-    if not ((reputation >= 0) & (reputation <= 1)).all():
-        raise UserError("reputation must lie in [0, 1]")
-    if not (np.isfinite(budget) and budget >= 0):
-        raise UserError(f"the budget must be finite and at least 0, got {budget}")
 
 
 class ReputationAuction(Mechanism):
@@ -153,6 +142,6 @@ class ReputationAuction(Mechanism):
 
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Auction the round's budget among those who offer work; no price is posted."""
-        asks = np.where(offers.units > 0, offers.asks, np.inf)
+        asks = standing_asks(offers)
         result = reputation_auction(asks, offers.reputation, self.budget, self.threshold)
         return Allocation(result.selected, result.payments)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Offers, Properties
 from fedfm_sim.mechanisms.rules.auctions.bids import (
+    LowestAsksWin,
     UniformPriceResult,
     ascending,
     asks_per_unit,
@@ -75,7 +75,7 @@ def second_price(asks: npt.ArrayLike, winners: int, reserve: float = np.inf) -> 
     return UniformPriceResult(selected, np.where(selected, price, 0.0), price)
 
 
-class SecondPriceAuction(Mechanism):
+class SecondPriceAuction(LowestAsksWin):
     """The (K+1)-st price auction (see `second_price`) over asks per unit of work.
 
     Assumptions: each bidder knows its own cost and wins or loses the whole of
@@ -86,16 +86,6 @@ class SecondPriceAuction(Mechanism):
       does not hold for the units, nor against coalitions of bidders.
     - Budget balance does not hold: the server's bill is bounded by the reserve
       times the units that win, not by a budget.
-
-    Attributes
-    ----------
-    winners : int
-        How many are taken at most. The default of 5 is half the participants of
-        a default scenario.
-    reserve : float
-        Highest ask per unit that can win, money. The default of 0.1 is what the
-        first unit is worth where unlimited work is worth 100 and 1000 units are
-        the scale, the defaults of the mechanisms with a saturating value.
     """
 
     properties = Properties(
@@ -105,9 +95,6 @@ class SecondPriceAuction(Mechanism):
         truthful=True,
         monotone=True,
     )
-
-    winners: int = Field(default=5, ge=1)
-    reserve: float = Field(default=0.1, gt=0)
 
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Take the lowest asks per unit, all at one price per unit."""

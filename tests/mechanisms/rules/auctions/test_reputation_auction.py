@@ -161,7 +161,7 @@ def test_no_reputation_is_not_a_bargain(none: float) -> None:
         ([1.0], [np.nan], 1.0, "reputation"),
         ([1.0], [1.0], -1.0, "budget"),
         ([1.0], [1.0], np.nan, "budget"),
-        ([1.0, 2.0], [1.0], 1.0, "one length"),
+        ([1.0, 2.0], [1.0], 1.0, "one of each, got 2 asks, 1 reputation"),
     ],
 )
 def test_impossible_bids_are_refused(
