@@ -28,8 +28,8 @@ def alone(seed: int) -> float:
         generators = [
             setting.streams.generator("train", number, k) for k in range(setting.participants)
         ]
-        adapters = setting.federation.train(setting.shards, generators, adapters).adapters
-        best = max(best, float(setting.accuracies(adapters).max()))
+        adapters = setting.federation.train(setting.holdings.shards, generators, adapters).adapters
+        best = max(best, float(setting.evaluator.accuracies(adapters).max()))
     return best
 
 

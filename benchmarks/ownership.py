@@ -78,7 +78,7 @@ class Federated:
     @property
     def accuracy(self) -> float:
         """Test accuracy."""
-        return float(self.setting.accuracies(self.adapter[None])[0])
+        return float(self.setting.evaluator.accuracies(self.adapter[None])[0])
 
 
 def federate(seed: int, *overrides: str) -> Federated:
@@ -86,13 +86,13 @@ def federate(seed: int, *overrides: str) -> Federated:
     scenario = fs.load_scenario("honest-only", overrides=overrides)
     setting = Setting.create(scenario, seed)
     federation, scheme, count = setting.federation, setting.watermark, setting.participants
-    weights = np.array([len(shard) for shard in setting.shards], dtype=np.float64)
+    weights = np.array([len(shard) for shard in setting.holdings.shards], dtype=np.float64)
     weights /= weights.sum()
     adapter, history = federation.initial, []
     for number in range(ROUNDS):
         shards = [
             shard if (own := scheme.own_triggers(k)) is None else with_triggers(shard, own)
-            for k, shard in enumerate(setting.shards)
+            for k, shard in enumerate(setting.holdings.shards)
         ]
         rows = federation.train(
             shards,
@@ -110,7 +110,7 @@ def thief_of(run: Federated, client: int) -> Thief:
     """Return a client as a thief: its own data is what it has."""
     setting = run.setting
     rng = setting.streams.generator("thief", client)
-    return Thief(setting.federation, setting.shards[client], rng)
+    return Thief(setting.federation, setting.holdings.shards[client], rng)
 
 
 def ownership(seed: int) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def ownership(seed: int) -> pd.DataFrame:
                     "value": float(np.mean([c.detection for c in own])),
                     "standing": float(np.mean([c.stands for c in own])),
                     "p_value": float(max(c.p_value for c in own)),
-                    "accuracy": float(run.setting.accuracies(washed[None])[0]),
+                    "accuracy": float(run.setting.evaluator.accuracies(washed[None])[0]),
                 }
             )
     return pd.DataFrame(rows + owner_unlearned(seed, marked))
@@ -154,10 +154,10 @@ def ownership(seed: int) -> pd.DataFrame:
 def owner_unlearned(seed: int, run: Federated) -> list[dict[str, Any]]:
     """Return how many of a client's bits are left after it was unlearned."""
     setting = run.setting
-    retain, forget = forget_client(setting.shards, 0)
+    retain, forget = forget_client(setting.holdings.shards, 0)
     request = Request(
-        setting.federation, run.adapter, retain, forget, setting.validation, setting.streams,
-        ROUNDS, run.history, 0,
+        setting.federation, run.adapter, retain, forget, setting.holdings.validation,
+        setting.streams, ROUNDS, run.history, 0,
     )  # fmt: skip
     names = ("retrain", "federaser", "distillation", "adapter-negation", "fine-tune")
     made = execute_together([(EXECUTORS[name](), request) for name in names])
@@ -188,7 +188,7 @@ def traces(seed: int, scheme: str) -> pd.DataFrame:
     setting, rows = run.setting, []
     copies = run.scheme.copies(run.adapter, ROUNDS)
     generators = [setting.streams.generator("leak", k) for k in range(20)]
-    trained = setting.federation.train(setting.shards, generators, copies).adapters
+    trained = setting.federation.train(setting.holdings.shards, generators, copies).adapters
     leaks = {name: REMOVALS[name] for name in LEAKS} | {"a round of local training": Removal()}
     for name, removal in leaks.items():
         for client in range(20):

@@ -90,7 +90,7 @@ def membership(seeds: list[int]) -> None:
 def attack_membership(setting: Setting, training: TrainingSettings) -> list[float]:
     """Return AUC by loss, AUC by LiRA, TPR at 5 % FPR by loss, and accuracy, means."""
     federation = replace(setting.federation, settings=training)
-    shards = setting.shards[:ATTACKED]
+    shards = setting.holdings.shards[:ATTACKED]
     generators = [setting.streams.generator("attacked", k) for k in range(ATTACKED)]
     rows = federation.train(shards, generators).adapters
     areas, ratios, inside, outside = [], [], [], []
@@ -100,8 +100,8 @@ def attack_membership(setting: Setting, training: TrainingSettings) -> list[floa
             federation.adapter,
             rows[k],
             shard,
-            setting.held_out[k],
-            setting.shadow(k),
+            setting.holdings.held_out[k],
+            setting.holdings.shadow(k),
             setting.streams.generator("membership", k),
         )
         members, others = seen.balanced()
@@ -115,7 +115,7 @@ def attack_membership(setting: Setting, training: TrainingSettings) -> list[floa
             ins, outs = LikelihoodRatio().scores(seen)
             ratios.append(membership_auc(-ins, -outs))
     caught = true_positive_rate(np.concatenate(inside), np.concatenate(outside), 0.05)
-    accuracy = float(setting.accuracies(rows).mean())
+    accuracy = float(setting.evaluator.accuracies(rows).mean())
     return [float(np.mean(areas)), float(np.mean(ratios)), caught, accuracy]
 
 
@@ -266,7 +266,7 @@ def stray(seeds: list[int]) -> None:
             weights = setting.capacity / setting.capacity.sum()
             for number in range(5):
                 draws = [setting.streams.generator("train", number, k) for k in range(10)]
-                rows = federation.train(setting.shards, draws).adapters
+                rows = federation.train(setting.holdings.shards, draws).adapters
                 away.append(astray(federation.layout, rows, federation.adapter, weights))
                 federation.advance(torch.from_numpy(weights).float() @ rows)
             by_round.append(away)
@@ -300,7 +300,7 @@ def measured_bound(seed: int, noise: float) -> tuple[float, float, float, float]
     training = TrainingSettings(epochs=EPOCHS, batch_size=8, learning_rate=0.003)
     federation = replace(setting.federation, settings=training)
     generators = [setting.streams.generator("attacked", k) for k in range(2)]
-    rows = federation.train(setting.shards[:2], generators).adapters
+    rows = federation.train(setting.holdings.shards[:2], generators).adapters
     mechanism = GaussianMechanism(clip=5.0, noise_multiplier=noise)
     draws = setting.streams.generator("noise")
 
@@ -315,9 +315,9 @@ def measured_bound(seed: int, noise: float) -> tuple[float, float, float, float]
                     federation,
                     federation.adapter,
                     row,
-                    setting.shards[k],
-                    setting.held_out[k],
-                    setting.shadow(k),
+                    setting.holdings.shards[k],
+                    setting.holdings.held_out[k],
+                    setting.holdings.shadow(k),
                     setting.streams.generator("beliefs", k),
                 ),
                 protect=how,
@@ -326,7 +326,7 @@ def measured_bound(seed: int, noise: float) -> tuple[float, float, float, float]
         ]
         for some, how in ((rows, None), (sent, protect))
     ]
-    plain, noisy = setting.accuracies(torch.stack([rows.mean(0), sent.mean(0)]))
+    plain, noisy = setting.evaluator.accuracies(torch.stack([rows.mean(0), sent.mean(0)]))
     result = bound(*beliefs, utility_loss=float(plain - noisy))
     return result.unprotected, result.leakage, result.distortion, result.utility_loss
 

@@ -93,13 +93,13 @@ pd.Series(forged, name="best p").rename_axis("keys tried").to_frame()
 # %%
 rows = []
 for name in REMOVALS:
-    thief = Thief(federation, setting.shards[0], np.random.default_rng(1))
+    thief = Thief(federation, setting.holdings.shards[0], np.random.default_rng(1))
     washed = REMOVALS[name]().wash(adapter, thief)
     found = scheme.claims(washed)
     rows.append(
         {
             "removal": name,
-            "accuracy": float(setting.accuracies(washed[None])[0]),
+            "accuracy": float(setting.evaluator.accuracies(washed[None])[0]),
             "bits read": np.mean([own.detection for own in found]),
             "claims stand": np.mean([own.stands for own in found]),
         }
@@ -109,10 +109,10 @@ washed_table.round(3)
 
 # %%
 shares = np.linspace(0, 0.98, 15)
-thief = Thief(federation, setting.shards[0], np.random.default_rng(1))
+thief = Thief(federation, setting.holdings.shards[0], np.random.default_rng(1))
 pruned = [Prune(share=float(share)).wash(adapter, thief) for share in shares]
 read = [np.mean([own.detection for own in scheme.claims(row)]) for row in pruned]
-useful = [float(setting.accuracies(row[None])[0]) for row in pruned]
+useful = [float(setting.evaluator.accuracies(row[None])[0]) for row in pruned]
 figure, axes = plt.subplots(figsize=(7, 3))
 axes.plot(100 * shares, read, marker="o", label="bits read")
 axes.plot(100 * shares, useful, marker="s", color="#D55E00", label="accuracy")

@@ -9,25 +9,23 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 from scipy.special import softmax
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.settings import Plugin
 
-Array = npt.NDArray[np.float64]
 
-
-class Policy(BaseModel):
+class Policy(Plugin):
     """Base of all policies; its fields are its scenario parameters.
 
     A participant owns a copy, which may hold what it has learnt.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    #: Whether ``action`` in the parameters names an action of the set.
-    names_action: ClassVar[bool] = False
+    #: Whether it looks at utilities, expected or received; for one that does not, none
+    #: are worked out.
+    deliberates: ClassVar[bool] = True
 
     def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
         """Return the probability of each action.
@@ -55,7 +53,7 @@ class Fixed(Policy):
     can be watched once its author has stopped.
     """
 
-    names_action: ClassVar[bool] = True
+    deliberates: ClassVar[bool] = False
     action: str | tuple[str, ...] = "contribute"
     rounds: int | None = Field(default=None, ge=0, description="rounds of it; None for all")
     then: str = "contribute"

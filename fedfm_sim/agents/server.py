@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mesa
 
-from fedfm_sim.agents.participant import Terms
+from fedfm_sim.agents.world import Terms
 from fedfm_sim.mechanisms.protocol import Market, Mechanism
 from fedfm_sim.mechanisms.sanctions import Sanctions
 
@@ -18,11 +18,4 @@ class Server(mesa.Agent):  # type: ignore[misc]
 
     def announce(self, market: Market) -> Terms:
         """Return the terms of the coming round; the price anticipates best replies."""
-        return Terms(
-            announcement=self.mechanism.announce(market),
-            audit_rate=self.sanctions.audit_rate,
-            fine=self.sanctions.fine,
-            bounty=self.sanctions.bounty,
-            watch_rate=self.sanctions.watch_rate,
-            theft_fine=self.sanctions.theft_fine,
-        )
+        return Terms(self.mechanism.announce(market), self.sanctions)

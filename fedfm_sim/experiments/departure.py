@@ -59,7 +59,7 @@ def history_game(request: Request, setting: Setting) -> CoalitionGame:
     accuracy over that of the base model on the server's validation examples.
     """
     federation, players = setting.federation, setting.participants
-    examples = setting.coalition_examples()
+    examples = setting.holdings.coalition_examples
     base = float(
         federation.evaluate(request.federation.initial[None], examples).accuracy(examples.labels)[0]
     )

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from fedfm_sim.agents.actions import HONEST, KINDS
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import Progress
 from fedfm_sim.core.registry import NestedError
+from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.detection import detection_auc
-from fedfm_sim.simulation.play import Play
+from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.round import step_together
 from fedfm_sim.simulation.setting import Setting
-from fedfm_sim.simulation.updates import RoundUpdates, prepare_together
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(eq=False)
@@ -28,20 +30,16 @@ class _Cell:
 
     attack: str
     defence: str
-    setting: Setting
-    names: tuple[str, ...]
+    model: FederationModel
     areas: list[float] = field(default_factory=list)
     residuals: list[float] = field(default_factory=list)
 
-    def play(self, updates: RoundUpdates) -> None:
-        """Play a round whose updates are there, and move on."""
-        nobody = np.zeros(len(self.names))
-        announcement = self.setting.mechanism.announce(self.setting.market(nobody))
-        play = Play(self.setting, updates, self.names, announcement, nobody, nobody)
+    def take_note(self) -> None:
+        """Measure the round that was finished last."""
+        assert self.model.last is not None
+        play = self.model.last.play
         self.areas.append(detection_auc(play.suspicion, play.attacking))
         self.residuals.append(play.aggregate.residual)
-        self.setting.defence.learn(play.uploads, play.aggregate)
-        self.setting.federation.advance(play.new_adapter())
 
 
 def robustness(
@@ -81,19 +79,22 @@ def robustness(
     UserError
         When nobody is malicious, or an action or a defence is unknown or does not fit.
     """
-    setting = Setting.create(scenario, seed)
     if not scenario.participants.malicious:
         raise UserError("participants.malicious: expected at least 1 to attack")
-    cells = [
-        _cell(setting, attack, actions, defence, section)
+    variants = {
+        (attack, defence): cell_scenario(scenario, attack, actions, defence, section)
         for attack, actions in attacks.items()
         for defence, section in defences.items()
+    }
+    setting = Setting.create(scenario, seed)
+    cells = [
+        _Cell(*names, FederationModel(variant, seed, like=setting, recording=False))
+        for names, variant in variants.items()
     ]
     for number in range(scenario.rounds):
-        updates = [RoundUpdates(cell.setting, number) for cell in cells]
-        prepare_together([(u, enumerate(c.names)) for u, c in zip(updates, cells, strict=True)])
-        for position, cell in enumerate(cells):
-            cell.play(updates[position])
+        step_together([cell.model for cell in cells])
+        for cell in cells:
+            cell.take_note()
         if progress is not None:
             progress(number + 1, scenario.rounds)
     return _measured(setting, cells, seed)
@@ -109,46 +110,47 @@ def told_attackers(scenario: Scenario, defences: Sequence[str]) -> dict[str, dic
     }
 
 
-def _cell(
-    setting: Setting,
+def cell_scenario(
+    scenario: Scenario,
     attack: str,
     actions: Sequence[str],
     defence: str,
     section: Mapping[str, object],
-) -> _Cell:
-    scenario = setting.scenario
+) -> Scenario:
+    """Return the scenario whose run a cell is.
+
+    Raises
+    ------
+    UserError
+        When an action or the defence is unknown or does not fit.
+    """
     for name in actions:
         if name not in scenario.action_table:
             known = ", ".join(scenario.action_table)
             raise UserError(f"attack '{attack}': unknown action '{name}'; expected one of: {known}")
     try:
-        rule = DEFENCES.build(section)
+        DEFENCES.build(section)
     except NestedError as error:
         raise UserError(f"defence '{defence}': {error.line}") from None
-    federation = setting.federation
-    names, bad = [], 0
-    for kind in scenario.participants.kinds:
-        names.append(actions[bad % len(actions)] if kind == "malicious" else "contribute")
-        bad += kind == "malicious"
-    own = replace(
-        setting,
-        scenario=scenario.model_copy(update={"defence": dict(section)}),
-        defence=rule,
-        federation=replace(federation, settings=rule.prescribe(scenario.training)),
-    )
-    return _Cell(attack, defence, own, tuple(names))
+    values: dict[str, Any] = {"defence": dict(section)}
+    values |= {"deviations.rounds": 0, "contribution.every": 0}
+    for kind in KINDS:
+        played = list(actions) if kind == "malicious" else [HONEST]
+        values[f"policies.{kind}"] = {"name": "fixed", "action": played}
+        values[f"action_sets.{kind}"] = [*dict.fromkeys([*scenario.action_set(kind), *played])]
+    return overridden(scenario.to_play(), values)
 
 
 def _measured(setting: Setting, cells: Sequence[_Cell], seed: int) -> pd.DataFrame:
-    adapters = torch.stack([cell.setting.federation.adapter for cell in cells])
-    accuracy = setting.accuracies(adapters)
-    base = float(setting.accuracies(setting.federation.adapter[None])[0])
+    adapters = torch.stack([cell.model.adapter for cell in cells])
+    accuracy = setting.evaluator.accuracies(adapters)
+    base = float(setting.evaluator.accuracies(setting.federation.adapter[None])[0])
     triggers = [_trigger(cell) for cell in cells]
     success = np.zeros(len(cells))
     for trigger in dict.fromkeys(triggers):
         own = np.array([t == trigger for t in triggers])
-        rates = setting.trigger_rates(adapters[torch.from_numpy(own)], trigger)
-        success[own] = np.maximum(0.0, rates - setting.base_trigger_rate(trigger))
+        rates = setting.evaluator.trigger_rates(adapters[torch.from_numpy(own)], trigger)
+        success[own] = np.maximum(0.0, rates - setting.evaluator.base_trigger_rate(trigger))
     return pd.DataFrame(
         {
             "attack": [cell.attack for cell in cells],
@@ -164,6 +166,7 @@ def _measured(setting: Setting, cells: Sequence[_Cell], seed: int) -> pd.DataFra
 
 
 def _trigger(cell: _Cell) -> TriggerAttack:
-    attacks = [cell.setting.attacks.get(name) for name in cell.names]
+    setting = cell.model.setting
+    attacks = [setting.attacks.get(agent.action) for agent in cell.model.participants]
     own = (attack for attack in attacks if isinstance(attack, TriggerAttack))
-    return next(own, cell.setting.reference_trigger)
+    return next(own, setting.evaluator.reference_trigger)

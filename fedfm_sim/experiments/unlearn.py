@@ -184,7 +184,7 @@ def _request(
         adapter,
         retain,
         forget,
-        setting.validation,
+        setting.holdings.validation,
         setting.streams,
         setting.scenario.rounds,
         tuple(history),
@@ -198,8 +198,8 @@ def trained_on(setting: Setting, participants: pd.DataFrame) -> tuple[Examples, 
     taking_part = participants[participants["weight"] > 0]
     actions = taking_part.groupby("participant")["action"].last()
     return tuple(
-        updates.data_of(k, actions[k]) if k in actions else setting.shards[k].select(slice(0, 0))
-        for k in range(setting.participants)
+        updates.data_of(k, actions[k]) if k in actions else shard.select(slice(0, 0))
+        for k, shard in enumerate(setting.holdings.shards)
     )
 
 
@@ -208,13 +208,14 @@ def probes_of(setting: Setting, client: int, played: Iterable[str]) -> Probes:
 
     The trigger is asked for only where an action that was ``played`` planted one.
     """
+    holdings, trigger = setting.holdings, setting.evaluator.reference_trigger
     attacks = [a for n in set(played) if isinstance(a := setting.attacks.get(n), TriggerAttack)]
     return Probes(
-        setting.test,
-        tuple(setting.held_out),
-        setting.shards[client],
-        setting.held_out[client],
-        setting.reference_trigger.triggered_test(setting.test) if attacks else None,
+        holdings.test,
+        tuple(holdings.held_out),
+        holdings.shards[client],
+        holdings.held_out[client],
+        trigger.triggered_test(holdings.test) if attacks else None,
     )
 
 

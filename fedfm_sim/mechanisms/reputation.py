@@ -16,11 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fedfm_sim.core.arrays import Array
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
 
 #: Weight of the prior, in pieces of evidence: the W of [1], for two outcomes.
 PRIOR_WEIGHT = 2.0
+
+#: Weight that last round's evidence keeps: its half-life is about 7 rounds.
+FADING = 0.9
+
+#: Pieces of evidence that an audit or a trace weighs, against 1 for a round's sound update.
+AUDIT_EVIDENCE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +142,7 @@ class Reputation:
     base_rate : float
         Trust where there is no evidence, the gamma of [2]_, in [0, 1].
     fading : float
-        Weight that last round's evidence keeps, in [0, 1]; 1 never forgets. The
-        default of 0.9 halves the weight of evidence in about 7 rounds.
+        Weight that last round's evidence keeps, in [0, 1]; 1 never forgets.
 
     Attributes
     ----------
@@ -150,7 +155,9 @@ class Reputation:
         When a parameter is out of its range.
     """
 
-    def __init__(self, participants: int, *, base_rate: float = 0.5, fading: float = 0.9) -> None:
+    def __init__(
+        self, participants: int, *, base_rate: float = 0.5, fading: float = FADING
+    ) -> None:
         if participants < 1:
             raise UserError(f"reputation needs at least 1 participant, got {participants}")
         if not (0 <= base_rate <= 1 and 0 <= fading <= 1):
@@ -201,6 +208,29 @@ class Reputation:
             f"Reputation(participants={self.positive.size}, base_rate={self.base_rate}, "
             f"fading={self.fading}, mean_trust={self.trust.mean():.3f})"
         )
+
+
+def round_evidence(
+    sound: Mask, rejected: Mask, audited: Mask, convicted: Mask, exposed: Mask
+) -> tuple[Array, Array]:
+    """Return what a round tells of n participants: positive and negative evidence, each (n,).
+
+    A sound update is one piece for a participant, an audit that finds nothing
+    `AUDIT_EVIDENCE` more; a rejected update is one against it, a conviction and a found copy
+    that is traced to it `AUDIT_EVIDENCE` each. Nothing speaks for the convicted and exposed.
+
+    Parameters
+    ----------
+    sound, rejected : (n,) bool arrays
+        Whose update has a part in the model, and whose could not be used.
+    audited, convicted : (n,) bool arrays
+    exposed : (n,) bool array
+        To whom a found copy of the model was traced.
+    """
+    guilty = convicted | exposed
+    positive = (sound + AUDIT_EVIDENCE * audited) * ~guilty
+    negative = rejected + AUDIT_EVIDENCE * convicted + AUDIT_EVIDENCE * exposed
+    return positive, negative
 
 
 def _evidence(amounts: npt.ArrayLike) -> Array:

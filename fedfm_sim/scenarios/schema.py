@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from fedfm_sim.agents.actions import ACTION_SETS, ACTIONS, KINDS, Kind
 from fedfm_sim.agents.policies import POLICIES, Fixed, Policy
-from fedfm_sim.agents.utility import Prices
+from fedfm_sim.agents.prices import Prices
 from fedfm_sim.core.action import Action
 from fedfm_sim.core.registry import NestedError, within
 from fedfm_sim.learning.adapters import LoraSettings

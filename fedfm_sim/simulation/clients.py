@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import mesa
 
-from fedfm_sim.simulation.model import AUDIT_EVIDENCE
+from fedfm_sim.core.arrays import Array
+from fedfm_sim.mechanisms.reputation import AUDIT_EVIDENCE, FADING
+from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.outcomes import OutcomeSource
-from fedfm_sim.simulation.population import FADING, Population
-from fedfm_sim.simulation.population_round import Faced, Totals
+from fedfm_sim.simulation.population import Population
+from fedfm_sim.simulation.population_round import Faced, Totals, play_measured
 
 
 class ScalarPopulation(mesa.Model):  # type: ignore[misc]
@@ -29,16 +31,31 @@ class ScalarPopulation(mesa.Model):  # type: ignore[misc]
         for index in range(population.size):
             Client(self, index)
 
+    @property
+    def scenario(self) -> Scenario:
+        """The population's."""
+        return self.population.scenario
+
+    @property
+    def shares(self) -> Array:
+        """The shares (m,) of those who chose each action."""
+        return self.population.shares
+
     def play_round(self, source: OutcomeSource) -> tuple[Faced, Totals]:
         """Play one round; as `Population.play_round`."""
-        population = self.population
-        self.draws = population.draw("choice", slice(0, population.size))
+        return play_measured(self, source)
+
+    def choose(self) -> None:
+        """Let everybody choose this round's action."""
+        self.draws = self.population.draw("choice", slice(0, self.population.size))
         self.agents.do("choose")
-        self.faced = Faced.at(population.scenario, source.outcome(population.shares))
+
+    def play(self, faced: Faced) -> Totals:
+        """Audit and pay everybody for the actions chosen, and let them learn."""
+        population, self.faced = self.population, faced
         self.draws = population.draw("audit", slice(0, population.size))
         self.agents.do("play")
-        tallies = [population.tally(part) for part in population.blocks()]
-        return self.faced, population.settle(self.faced, tallies)
+        return population.settle(faced, [population.tally(part) for part in population.blocks()])
 
 
 class Client(mesa.Agent):  # type: ignore[misc]
@@ -68,30 +85,28 @@ class Client(mesa.Agent):  # type: ignore[misc]
         population, faced, k = self.model.population, self.model.faced, self.index
         prices, audit = population.scenario.prices, self.model.draws.item(k)
         played = population.action.item(k)
-        utilities, payments = [], []
+        utilities, payments, moneys = [], [], []
         for a in range(len(population.actions)):
             caught = audit < faced.conviction[a]
             paid = 0.0 if caught else faced.price * population.units.item(a, k)
-            utility = paid + (faced.proceeds[a] - prices.privacy * faced.leakage[a])
-            utility -= population.cost.item(a, k)
-            utility -= prices.efficiency * population.burden.item(a, k)
-            if caught:
-                utility -= faced.fine
-            utilities.append(utility)
+            money = paid + faced.proceeds[a] - (faced.fine if caught else 0.0)
+            money -= population.cost.item(a, k)
             payments.append(paid)
+            moneys.append(money)
+            utility = money - prices.privacy * faced.leakage[a]
+            utilities.append(utility - prices.efficiency * population.burden.item(a, k))
         for a, utility in enumerate(utilities):
             population.regrets[a, k] += utility - utilities[played]
         audited, convicted = audit < faced.audit_rate, audit < faced.conviction[played]
-        trust = self._trust(audited, convicted)
-        money = payments[played] + faced.proceeds[played] - population.cost.item(played, k)
-        if convicted:
-            money -= faced.fine
-        population.account[k] += money
+        utility = moneys[played] + prices.reputation * self._trust(audited, convicted)
+        utility -= prices.privacy * faced.leakage[played]
+        utility -= prices.efficiency * population.burden.item(played, k)
+        population.account[k] += moneys[played]
         population.payment[k] = payments[played]
         population.incurred[k] = population.cost.item(played, k)
         population.burdened[k] = population.burden.item(played, k)
         population.audited[k], population.convicted[k] = audited, convicted
-        population.utility[k] = utilities[played] + prices.reputation * trust
+        population.utility[k] = utility
 
     def _trust(self, audited: bool, convicted: bool) -> float:
         population, k = self.model.population, self.index

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.simulation.measurements import MEASURES, Measurements
-from fedfm_sim.simulation.outcomes import Array, Outcome, checked_shares
+from fedfm_sim.simulation.outcomes import Outcome, checked_shares
 
 
 class MeasuredOutcomes:

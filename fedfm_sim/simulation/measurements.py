@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,13 +15,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import whole
+from fedfm_sim.core.progress import Progress
 from fedfm_sim.scenarios.loader import parse_scenario
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.simulation.outcomes import Array, TrainedOutcomes, checked_shares
-
-Progress = Callable[[int, int], None]
+from fedfm_sim.simulation.outcomes import TrainedOutcomes, checked_shares
 
 #: What is measured of each action, each in [0, 1].
 MEASURES = ("success", "detection", "leakage")
@@ -138,9 +139,8 @@ class Measurements:
         """Write a Parquet file, whole or not at all."""
         about = {"actions": self.actions, "lock": self.lock, "workload": asdict(self.workload)}
         table = pa.Table.from_pandas(self.rows, preserve_index=False)
-        part = Path(f"{path}.part")
-        pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(about)}), part)
-        part.replace(path)
+        with whole(path) as part:
+            pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(about)}), part)
 
     @classmethod
     def load(cls, path: str | Path) -> Measurements:

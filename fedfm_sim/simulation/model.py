@@ -1,56 +1,32 @@
-"""The Mesa model: one step is one federated round."""
+"""The Mesa model: agents and books around the rounds of a federation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import Any
 
 import mesa
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from torch import Tensor
 
-from fedfm_sim.agents.participant import Beliefs, Participant, Terms
+from fedfm_sim.agents.participant import Beliefs, Participant
+from fedfm_sim.agents.prices import Prices
 from fedfm_sim.agents.server import Server
+from fedfm_sim.agents.world import Terms, Work
 from fedfm_sim.core.action import Action
 from fedfm_sim.mechanisms.accounts import AccountBook
-from fedfm_sim.mechanisms.contribution import evaluate, is_sampled
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.security.detection import detection_auc
 from fedfm_sim.security.unlearning.request import PastRound
-from fedfm_sim.simulation.play import Play
+from fedfm_sim.simulation import deviations
+from fedfm_sim.simulation.records import Records, contributions, participant_rows, round_row
+from fedfm_sim.simulation.round import Round, step_together
 from fedfm_sim.simulation.setting import Setting
-from fedfm_sim.simulation.settlement import Settlement, settle
-from fedfm_sim.simulation.updates import RoundUpdates
-
-#: Pieces of evidence that an audit weighs, against 1 for a round's sound update.
-AUDIT_EVIDENCE = 5.0
-
-
-@dataclass(frozen=True)
-class Work:
-    """What an action declares (units), and what it costs (money) and burdens (E)."""
-
-    declared: float
-    cost: float
-    burden: float
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A round's outcome: the next adapter, accuracy, attack success, norms, contributions."""
-
-    adapter: Tensor
-    accuracy: float
-    attack_success: float
-    norms: npt.NDArray[np.float64]
-    contributions: dict[str, Any]
+from fedfm_sim.simulation.settlement import Lived, Settlement
 
 
 class FederationModel(mesa.Model):  # type: ignore[misc]
-    """A federation of strategic participants.
+    """A federation of strategic participants; one step is one federated round.
 
     Parameters
     ----------
@@ -59,36 +35,48 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
     keep_updates : bool
         Whether to remember what was aggregated in each round, as unlearning from history
         needs it; takes participants x P x 4 bytes a round.
+    like : Setting, optional
+        Of a model whose data and backbone this one shares: see `Setting.create`.
+    recording : bool
+        Whether accounts and tables are kept. What no table needs is then not measured;
+        what the participants do, and the model that they make, are the same.
 
     Attributes
     ----------
     round : int
         Rounds finished. Mesa's own step counter is not used.
-    round_rows, participant_rows, deviation_rows : lists of dict
+    current : Round
+        The round that is open, or to be opened by the next step.
+    records : Records
         What the run's tables are made of.
+    last : Settlement or None
+        Of the round that was finished last.
     history : list of PastRound
         Empty unless updates are kept.
     """
 
-    def __init__(self, scenario: Scenario, seed: int, keep_updates: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        keep_updates: bool = False,
+        like: Setting | None = None,
+        recording: bool = True,
+    ) -> None:
         super().__init__(rng=seed)
-        self.setting = Setting.create(scenario, seed)
+        self.setting = Setting.create(scenario, seed, like)
         count = self.setting.participants
         self.book = AccountBook(count)
         self.book.lock(np.arange(count), np.full(count, scenario.sanctions.deposit))
         self.reputation = Reputation(count)
         self.round = 0
-        self.keep_updates = keep_updates
+        self.keep_updates, self.recording = keep_updates, recording
         self.history: list[PastRound] = []
-        self.round_rows: list[dict[str, Any]] = []
-        self.participant_rows: list[dict[str, Any]] = []
-        self.deviation_rows: list[dict[str, Any]] = []
+        self.records = Records()
+        self.last: Settlement | None = None
         self.server = Server(self, self.setting.mechanism, scenario.sanctions)
-        self.leakage_expected = np.zeros(count)
-        self.terms: Terms = self.server.announce(self.setting.market(self.leakage_expected))
         self._create_participants(scenario)
-        self.updates = RoundUpdates(self.setting, self.round)
-        self.accuracy_before = float(self.setting.accuracies(self.adapter[None])[0])
+        self._opened: Round | None = None
 
     def _create_participants(self, scenario: Scenario) -> None:
         costs, capacity = self.setting.costs, self.setting.capacity
@@ -111,6 +99,32 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         """The current global adapter (P,)."""
         return self.setting.federation.adapter
 
+    @property
+    def accuracy_before(self) -> float:
+        """The test accuracy of the model that the first round starts from."""
+        return self.setting.evaluator.base_accuracy
+
+    @property
+    def current(self) -> Round:
+        """The round that is open; where none is, the next one, once its terms are announced."""
+        if self._opened is None:
+            expected = [agent.beliefs.leakage_of(agent.action) for agent in self.participants]
+            leakage = np.array(expected)
+            terms = self.server.announce(self.setting.market(leakage))
+            trust = self.reputation.trust
+            self._opened = Round(self.setting, self.round, terms, trust, leakage)
+        return self._opened
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the coming round."""
+        return self.current.terms
+
+    @property
+    def prices(self) -> Prices:
+        """What things are worth, money."""
+        return self.setting.scenario.prices
+
     def generator(self, purpose: str, participant: int) -> np.random.Generator:
         """Return the generator of one purpose for one participant in this round."""
         return self.setting.streams.generator(purpose, self.round, participant)
@@ -122,7 +136,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
 
     def sale_value(self, participant: int, name: str) -> float:
         """Return what selling the participant's copy would bring in this round, money."""
-        return self.updates.sale(participant, name).money
+        return self.current.updates.sale(participant, name).money
 
     def price_work(self, participant: int, name: str) -> Work:
         """Return what an action would declare, cost and burden."""
@@ -140,191 +154,61 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
 
     def step(self) -> None:
         """Play one round: announce, choose, train, settle, learn."""
-        scenario = self.setting.scenario
-        self.book.round = self.round
-        expected = [agent.beliefs.leakage_of(agent.action) for agent in self.participants]
-        self.leakage_expected = np.array(expected)
-        self.terms = self.server.announce(self.setting.market(self.leakage_expected))
-        self.updates = updates = RoundUpdates(self.setting, self.round)
+        step_together([self])
+
+    def open(self) -> Round:
+        """Announce the terms of the round and let the participants choose."""
+        opened = self.current
         self.agents.select(agent_type=Participant).do("choose")
-        names = tuple(agent.action for agent in self.participants)
-        tries = self.round >= scenario.rounds - scenario.deviations.rounds
-        if tries:
-            others = [(agent.index, a) for agent in self.participants for a in self._tried(agent)]
-            updates.prepare([*enumerate(names), *others])
-        play = Play(
-            self.setting,
-            updates,
-            names,
-            self.terms.announcement,
-            self.reputation.trust,
-            self.leakage_expected,
-        )
-        if tries:
-            self._try_deviations(play)
-        measured = self._measure(play)
-        # What takes long is done: an interruption from here on would leave
-        # money moved in a round that no table holds.
-        settled = settle(play, self.book, self.generator("audit", 0), self.generator("watch", 0))
-        self._record(play, settled, measured)
-        self._learn(play, settled)
-        if len(play.uploads):
-            self.setting.defence.learn(play.uploads, play.aggregate)
+        return opened
+
+    def wanted(self) -> Iterator[tuple[int, str]]:
+        """Iterate over what is to be trained: what is played, and what is tried beside it."""
+        yield from ((agent.index, agent.action) for agent in self.participants)
+        if self._tries:
+            yield from deviations.to_train(self.setting.scenario.deviations, self.participants)
+
+    @property
+    def _tries(self) -> bool:
+        scenario = self.setting.scenario
+        return self.round >= scenario.rounds - scenario.deviations.rounds
+
+    def finish(self) -> None:
+        """Play the round that is open with the actions chosen, settle and close it."""
+        opened, agents = self.current, self.participants
+        play = opened.play([agent.action for agent in agents])
+        tried = []
+        if self._tries:
+            settings = self.setting.scenario.deviations
+            tried = deviations.deviation_rows(settings, agents, play)
+        settled = opened.settle(play)
+        if self.recording:
+            self._record(settled)
+        self.records.deviations += tried
+        for agent in agents:
+            agent.learn(Lived(settled, agent.index))
+        self.reputation.update(*settled.evidence)
         if self.keep_updates:
             rows, weights = play.uploads.updates.clone(), play.aggregate.weights
-            self.history.append(PastRound(updates.reference, rows, play.accepted, weights))
-        self.setting.watermark.take_note(self.round, play.accepted.tolist())
-        self.setting.federation.advance(measured.adapter)
+            self.history.append(PastRound(opened.updates.reference, rows, play.accepted, weights))
+        opened.close(play, settled)
+        self.last, self._opened = settled, None
         self.round += 1
 
-    def _tried(self, agent: Participant) -> list[str]:
-        """Return the deviations that a participant's are measured against."""
-        settings = self.setting.scenario.deviations
-        return [a for a in settings.actions if not settings.within_sets or a in agent.actions]
+    def _record(self, settled: Settlement) -> None:
+        """Move the money and write the tables.
 
-    def _try_deviations(self, play: Play) -> None:
-        for agent in self.participants:
-            k = agent.index
-            own, expected = play.prospect(k), play.expected_utility(k)
-            for name in self._tried(agent):
-                if name == play.names[k]:
-                    continue
-                other = replace(play, names=(*play.names[:k], name, *play.names[k + 1 :]))
-                new = other.prospect(k)
-                self.deviation_rows.append(
-                    {
-                        "round": self.round + 1,
-                        "participant": k,
-                        "kind": agent.kind,
-                        "played": play.names[k],
-                        "action": name,
-                        "gain": other.expected_utility(k) - expected,
-                        "benefit": new.unaudited - own.unaudited,
-                        "confiscated": new.guilty * new.payment - own.guilty * own.payment,
-                        "convicted": float(new.guilty) - float(own.guilty),
-                    }
-                )
-
-    def _learn(self, play: Play, settled: Settlement) -> None:
-        total, utility = settled.utility.total, settled.utility
-        for agent in self.participants:
-            k = agent.index
-            agent.learn(
-                float(total[k]),
-                float(utility.payment[k]),
-                float(utility.proceeds[k]),
-                float(utility.privacy[k]),
-                None if k not in play.sales else float(play.sales[k].accused == k),
-            )
-        positive, negative = np.zeros(len(play.names)), np.zeros(len(play.names))
-        positive[play.weights > 0] = 1.0
-        negative[list(play.reasons)] = 1.0
-        positive += AUDIT_EVIDENCE * (settled.audited & ~settled.convicted)
-        negative += AUDIT_EVIDENCE * settled.convicted
-        negative += AUDIT_EVIDENCE * settled.exposed
-        positive[settled.convicted | settled.exposed] = 0.0
-        self.reputation.update(positive, negative)
-        self.setting.mechanism.learn(utility.payment, play.delivery)
-
-    def _contributions(self, play: Play) -> dict[str, Any]:
-        settings = self.setting.scenario.contribution
-        due = settings.every and (self.round + 1) % settings.every == 0
-        if not due:
-            return dict.fromkeys(settings.schemes)
-        return {
-            name: evaluate(
-                play.game,
-                method=name,
-                budget=settings.budget if is_sampled(name) else None,
-                rng=self.setting.streams.generator(name, self.round),
-            )
-            for name in settings.schemes
-        }
-
-    def _measure(self, play: Play) -> Measured:
-        setting = self.setting
-        _ = play.leakage, play.guilty, play.payments  # computed once, and kept by the play
-        adapter = setting.watermark.settle(play.new_adapter(), self.round)
-        return Measured(
-            adapter,
-            float(setting.accuracies(adapter[None])[0]),
-            play.attack_success(setting.reference_trigger),
-            np.sqrt(np.maximum(np.diag(play.gram), 0)),
-            self._contributions(play),
-        )
-
-    def _record(self, play: Play, settled: Settlement, measured: Measured) -> None:
-        setting, utility = self.setting, settled.utility
-        contributions = measured.contributions
-        core = contributions.get("least-core")
-        self.round_rows.append(
-            {
-                "round": self.round + 1,
-                "accuracy": measured.accuracy,
-                "attack_success": measured.attack_success,
-                "price": play.announcement.price,
-                "payments": float(utility.payment.sum()),
-                "collected": play.collected,
-                "detection_auc": detection_auc(play.suspicion, play.attacking),
-                "fines": float(utility.fine.sum()),
-                "server_balance": self.book.balance("server"),
-                "selected": int(play.allocation.selected.sum()),
-                "audited": int(settled.audited.sum()),
-                "convicted": int(settled.convicted.sum()),
-                "residual": play.aggregate.residual,
-                "quarantined": "; ".join(f"{k}: {why}" for k, why in play.reasons.items()),
-                "megabytes": float(setting.costs.megabytes * play.allocation.selected.sum()),
-                "gflops": float(setting.costs.gflops_per_unit * play.worked.sum()),
-                "least_core_excess": None if core is None else core.excess,
-            }
-        )
-        for agent in self.participants:
-            k = agent.index
-            self.participant_rows.append(
-                {
-                    "round": self.round + 1,
-                    "participant": k,
-                    "kind": agent.kind,
-                    "action": play.names[k],
-                    "units_declared": float(play.units[k]),
-                    "units_worked": float(play.worked[k]),
-                    "payment": float(utility.payment[k]),
-                    "proceeds": float(utility.proceeds[k]),
-                    "fine": float(utility.fine[k]),
-                    "reward": float(utility.reward[k]),
-                    "cost": float(utility.cost[k]),
-                    "reputation": float(utility.reputation[k]),
-                    "privacy": float(utility.privacy[k]),
-                    "efficiency": float(utility.efficiency[k]),
-                    "utility": float(utility.total[k]),
-                    "weight": float(play.weights[k]),
-                    "suspicion": float(play.suspicion[k]),
-                    "update_norm": float(measured.norms[k]),
-                    "audited": bool(settled.audited[k]),
-                    "convicted": bool(settled.convicted[k]),
-                    "sold": play.sales[k].money if k in play.sales else np.nan,
-                    "traced": play.sales[k].accused == k if k in play.sales else None,
-                    "exposed": bool(settled.exposed[k]),
-                    "quarantined": play.reasons.get(k, ""),
-                }
-                | {
-                    name.replace("-", "_"): None if c is None else float(c.values[k])
-                    for name, c in contributions.items()
-                }
-            )
+        What takes long is done first: an interruption within must not leave money moved in
+        a round that no table holds.
+        """
+        valued = contributions(settled.play)
+        rows = participant_rows(self.participants, settled, valued)
+        row = round_row(settled, valued)
+        self.book.round = self.round + 1
+        settled.pay(self.book)
+        self.records.rounds.append(row | {"server_balance": self.book.balance("server")})
+        self.records.participants += rows
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Return the tables of rounds, participants and deviations so far.
-
-        A deviation's ``gain`` is at the scenario's sanctions; an audit of chance p and a fine
-        F would make it ``benefit - p (confiscated + F convicted)``.
-        """
-        columns = [
-            *("round", "participant", "kind", "played", "action"),
-            *("gain", "benefit", "confiscated", "convicted"),
-        ]
-        return (
-            pd.DataFrame(self.round_rows),
-            pd.DataFrame(self.participant_rows),
-            pd.DataFrame(self.deviation_rows, columns=columns),
-        )
+        """Return the tables of rounds, participants and deviations so far."""
+        return self.records.tables()

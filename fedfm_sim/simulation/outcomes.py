@@ -8,28 +8,22 @@ was fitted to many of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Announcement
-from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
+from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.simulation.play import Play
+from fedfm_sim.simulation.round import Round
 from fedfm_sim.simulation.setting import Setting
-from fedfm_sim.simulation.updates import RoundUpdates
-
-Array = npt.NDArray[np.float64]
 
 #: Participants on whom every action is tried: one for each domain of the default data.
 PROBES = 5
-
-#: An action's outcome is asked for of those who take it, so the price takes everybody in.
-ANY_ASK = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +94,13 @@ class TrainedOutcomes:
         check_actions(scenario, actions)
         self.scenario, self.actions = scenario, tuple(actions)
         self.setting = Setting.create(scenario, seed)
+        # An action's outcome is asked for of those who take it, so the price takes everybody in.
+        self.open = overridden(scenario, {"mechanism": {"name": "posted-price"}})
         self.order = self.setting.streams.generator("assignment").permutation(
             self.setting.participants
         )
 
-    def counts(self, shares: Array) -> npt.NDArray[np.int64]:
+    def counts(self, shares: Array) -> Index:
         """Return the nearest whole numbers of participants (m,), by largest remainder."""
         wanted = checked_shares(shares, self.actions) * self.setting.participants
         counts = np.floor(wanted + 1e-9).astype(np.int64)
@@ -118,12 +114,7 @@ class TrainedOutcomes:
         played = np.empty_like(taken)
         played[self.order] = taken
         names = tuple(self.actions[a] for a in played.tolist())
-        own = replace(
-            self.setting,
-            mechanism=PostedPrice(),
-            defence=self.scenario.build_defence(),
-            federation=replace(self.setting.federation),
-        )
+        own = Setting.create(self.open, self.setting.streams.seed, self.setting)
         rounds = [self._round(own, number, names) for number in range(self.scenario.rounds)]
         return Outcome(
             np.mean([one.success for one in rounds], axis=0),
@@ -133,12 +124,10 @@ class TrainedOutcomes:
         )
 
     def _round(self, setting: Setting, number: int, names: tuple[str, ...]) -> Outcome:
-        updates = RoundUpdates(setting, number)
+        opened = Round.open_to_all(setting, number)
         probes = range(min(PROBES, len(names)))
-        updates.prepare([*enumerate(names), *((k, a) for k in probes for a in self.actions)])
-        nobody = np.zeros(len(names))
-        play = Play(setting, updates, names, Announcement.of_price(ANY_ASK), nobody, nobody)
-        adapter = play.new_adapter()
+        opened.updates.prepare([*enumerate(names), *((k, a) for k in probes for a in self.actions)])
+        play = opened.play(names)
         tried = [[self._try(play, k, name) for name in self.actions] for k in probes]
         convicted, leakage = np.moveaxis(np.mean(tried, axis=0), -1, 0)
         attacks = [setting.attacks.get(name) for name in self.actions]
@@ -147,10 +136,9 @@ class TrainedOutcomes:
             np.array([0.0 if t is None else play.attack_success(t) for t in triggers]),
             convicted,
             leakage,
-            float(setting.accuracies(adapter[None])[0]),
+            float(setting.evaluator.accuracies(play.new_adapter[None])[0]),
         )
-        setting.defence.learn(play.uploads, play.aggregate)
-        setting.federation.advance(adapter)
+        opened.close(play)
         return measured
 
     def _try(self, play: Play, participant: int, name: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""One round played by a profile of actions: everything but the audit lottery."""
+"""One round played by a profile of actions: what it leads to, each measured when asked for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fedfm_sim.agents import ledger
+from fedfm_sim.agents.ledger import Amount, Utility, Verdicts
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.learning.aggregation import Uploads
 from fedfm_sim.learning.quarantine import receive
@@ -20,13 +22,10 @@ from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates, Sale
 from fedfm_sim.simulation.valuation import round_game
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-
 
 @dataclass
 class Play:
-    """What a profile leads to.
+    """What a profile leads to, but for the audit lottery.
 
     Attributes
     ----------
@@ -53,13 +52,13 @@ class Play:
         scenario = self.setting.scenario
         table = scenario.action_table
         self.actions = [table[name] for name in self.names]
+        self._guilty: dict[int, bool] = {}
         count = range(len(self.names))
         self.units = np.array([self.setting.units(self.actions[k], k) for k in count])
         markups = np.array([action.markup for action in self.actions])
         self.asks = markups * self.setting.full_costs(self.units, self.leakage_expected)
-        self.allocation: Allocation = self.setting.mechanism.allocate(
-            Offers(self.units, self.asks, self.trust, self.setting.covers), self.announcement
-        )
+        offers = Offers(self.units, self.asks, self.trust, self.setting.holdings.covers)
+        self.allocation: Allocation = self.setting.mechanism.allocate(offers, self.announcement)
         self._aggregate()
 
     def _aggregate(self) -> None:
@@ -86,6 +85,7 @@ class Play:
         self.weights, self.suspicion = np.zeros(count), np.full(count, np.nan)
         self.weights[self.accepted] = self.aggregate.weights
         self.suspicion[self.accepted] = self.aggregate.suspicion
+        self.delivered = self.accepted[~self.aggregate.dropped]
 
     def _upload(self, members: list[int]) -> dict[int, Tensor]:
         """Return what each sends: first the honest, then who may see that, then who copies."""
@@ -115,6 +115,7 @@ class Play:
         """What is due to each for sound, delivered work, money; sanctions come later."""
         due = self.setting.mechanism.pay(self.allocation, self.delivery).copy()
         due[list(self.reasons)] = 0.0
+        due[self.accepted[self.aggregate.dropped]] = 0.0
         return due
 
     @cached_property
@@ -133,7 +134,7 @@ class Play:
         """What the mechanism is told of the work delivered."""
         mechanism = self.setting.mechanism
         delivered = np.zeros(len(self.names))
-        delivered[self.accepted] = self.units[self.accepted]
+        delivered[self.delivered] = self.units[self.delivered]
         return Delivery(
             delivered,
             self.game if mechanism.uses_game else None,
@@ -147,17 +148,22 @@ class Play:
         attacks = np.array([action.attack is not None for action in self.actions])
         return attacks & self.allocation.selected
 
-    @cached_property
+    @property
     def guilty(self) -> Mask:
-        """Whom an audit by replay convicts: evidence above the tolerance."""
-        tolerance = self.setting.scenario.sanctions.tolerance
-        return np.array(
-            [
-                bool(self.allocation.selected[k])
-                and (k in self.reasons or self.updates.evidence(k, name, self.sent[k]) > tolerance)
-                for k, name in enumerate(self.names)
-            ]
-        )
+        """Whom an audit by replay convicts, (n,)."""
+        return np.array([self.guilty_of(k) for k in range(len(self.names))])
+
+    def guilty_of(self, participant: int) -> bool:
+        """Return whether an audit by replay convicts: evidence above the tolerance."""
+        if not self.allocation.selected[participant]:
+            return False
+        if participant in self.reasons:
+            return True
+        if participant not in self._guilty:
+            name, sent = self.names[participant], self.sent[participant]
+            evidence = self.updates.evidence(participant, name, sent)
+            self._guilty[participant] = evidence > self.setting.scenario.sanctions.tolerance
+        return self._guilty[participant]
 
     @cached_property
     def accusations(self) -> dict[int, int]:
@@ -255,71 +261,81 @@ class Play:
 
         Over triggered test images that are not of the target class already.
         """
-        rate = float(self.setting.trigger_rates(self.aggregate.adapter[None], attack)[0])
-        return max(0.0, rate - self.setting.base_trigger_rate(attack))
+        rate = float(self.setting.evaluator.trigger_rates(self.aggregate.adapter[None], attack)[0])
+        return max(0.0, rate - self.setting.evaluator.base_trigger_rate(attack))
 
     def damage_of(self, participant: int) -> float:
         """Return the test accuracy that the aggregate loses through one participant."""
         rest = self.uploads.select(np.flatnonzero(self.accepted != participant))
         alone = self.setting.defence.aggregate(rest)
         both = torch.stack([self.aggregate.adapter, alone.adapter])
-        with_it, without = self.setting.accuracies(both)
+        with_it, without = self.setting.evaluator.accuracies(both)
         return max(0.0, float(without - with_it))
 
+    @cached_property
     def new_adapter(self) -> Tensor:
-        """Return the next global adapter (P,)."""
-        return self.aggregate.adapter
+        """The next global adapter (P,), after the server's own marking of it."""
+        return self.setting.watermark.settle(self.aggregate.adapter, self.updates.number)
 
-    def prospect(self, participant: int) -> Prospect:
-        """Return what one participant expects, its own audit kept apart.
+    def stakes_of(self, participant: int) -> dict[str, Amount]:
+        """Return what each line of the ledger comes to before verdicts.
 
         Trust is that before the round, as it moves only afterwards.
         """
-        scenario, k = self.setting.scenario, participant
-        prices, sanctions = scenario.prices, scenario.sanctions
-        money = self.payments[k]
-        if k in self.accusations:
-            right = self.guilty[self.accusations[k]]
-            money += sanctions.bounty if right else -sanctions.false_report_fee
-        traced = sum(sale.accused == k for sale in self.sales.values())
-        money -= sanctions.watch_rate * sanctions.theft_fine * traced
-        unaudited = (
-            money
-            + self.proceeds_of(k)
-            - self.cost_of(k)
-            + prices.reputation * self.trust[k]
-            - prices.privacy * self.leakage_of(k)
-            - prices.efficiency * self.burden[k]
-        )
-        return Prospect(float(unaudited), float(self.payments[k]), bool(self.guilty[k]))
+        k = participant
+        return {
+            "payment": float(self.payments[k]),
+            "proceeds": self.proceeds_of(k),
+            "cost": self.cost_of(k),
+            "reputation": float(self.trust[k]),
+            "privacy": self.leakage_of(k),
+            "efficiency": float(self.burden[k]),
+        }
 
-    def expected_utility(self, participant: int) -> float:
-        """Return Eq. 12 for one participant, expected over the audit lottery, money."""
-        chance, fine = self.audit_probability[participant], self.setting.scenario.sanctions.fine
-        return self.prospect(participant).expected(float(chance), fine)
+    @cached_property
+    def stakes(self) -> dict[str, Amount]:
+        """The stakes of all, (n,) each."""
+        each = [self.stakes_of(k) for k in range(len(self.names))]
+        return {name: np.array([own[name] for own in each]) for name in each[0]}
 
+    def verdicts(self, audited: Array | Mask, found: Array | Mask) -> Verdicts:
+        """Return what follows, for each of n, from who is audited and whose copy is found.
 
-@dataclass(frozen=True)
-class Prospect:
-    """What a participant expects of a round, before it is known whether it is audited.
+        Parameters
+        ----------
+        audited : (n,) array
+            1 for the audited and 0 for others, or the chance of it. Who is accused is audited.
+        found : (n,) array
+            Whether the copy that each sells is found, or the chance of it.
+        """
+        guilty = [float(chance > 0 and self.guilty_of(k)) for k, chance in enumerate(audited)]
+        convicted = np.asarray(audited, dtype=np.float64) * guilty
+        exposed, upheld, refuted = np.zeros((3, len(self.names)))
+        for seller, sale in self.sales.items():
+            if sale.accused is not None:
+                exposed[sale.accused] += found[seller]
+        for reporter, accused in self.accusations.items():
+            upheld[reporter] = convicted[accused]
+            refuted[reporter] = 1.0 - convicted[accused]
+        return Verdicts(convicted, exposed, upheld, refuted)
 
-    Attributes
-    ----------
-    unaudited : float
-        Eq. 12 without an audit, money.
-    payment : float
-        Money that a conviction takes away.
-    guilty : bool
-        Whether an audit convicts.
-    """
+    @cached_property
+    def expected_verdicts(self) -> Verdicts:
+        """What each has to expect of the lotteries of audits and of the market, (n,)."""
+        watched = np.full(len(self.names), self.setting.scenario.sanctions.watch_rate)
+        return self.verdicts(self.audit_probability, watched)
 
-    unaudited: float
-    payment: float
-    guilty: bool
+    def expected(self, participant: int, *, unaudited: bool = False) -> Utility:
+        """Return the ledger that one participant has to expect, or would if nobody audited it."""
+        verdicts = self.expected_verdicts.of(participant)
+        if unaudited:
+            verdicts = replace(verdicts, convicted=0.0)
+        return self.settled(self.stakes_of(participant), verdicts)
 
-    def expected(self, chance: float, fine: float) -> float:
-        """Return the utility expected with this chance of an audit and this fine, money."""
-        return self.unaudited - chance * self.guilty * (self.payment + fine)
+    def settled(self, stakes: dict[str, Amount], verdicts: Verdicts) -> Utility:
+        """Return the ledger of stakes and verdicts at the scenario's sanctions and prices."""
+        scenario = self.setting.scenario
+        return ledger.settle(stakes, verdicts, scenario.sanctions, scenario.prices)
 
 
 def rows(sent: dict[int, Tensor], members: list[int]) -> Tensor:

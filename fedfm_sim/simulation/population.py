@@ -22,25 +22,22 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fedfm_sim.agents.utility import CostModel
+from fedfm_sim.agents import ledger
+from fedfm_sim.agents.ledger import Verdicts
+from fedfm_sim.agents.prices import CostModel
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.random import Streams
+from fedfm_sim.mechanisms.reputation import FADING, round_evidence
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measurements import Workload
-from fedfm_sim.simulation.model import AUDIT_EVIDENCE
 from fedfm_sim.simulation.outcomes import OutcomeSource
-from fedfm_sim.simulation.population_round import Faced, Totals
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from fedfm_sim.simulation.population_round import Faced, Totals, play_measured
 
 T = TypeVar("T")
 
 #: Participants whose numbers are worked on together: few enough for a core's cache, and
 #: so many that threads seldom wait for the interpreter.
 BLOCK = 65536
-
-#: Weight that last round's evidence keeps, as `fedfm_sim.mechanisms.reputation.Reputation`.
-FADING = 0.9
 
 
 class Population:
@@ -98,9 +95,7 @@ class Population:
 
     def play_round(self, source: OutcomeSource) -> tuple[Faced, Totals]:
         """Play one round: choose, be audited, be paid, learn."""
-        self.choose()
-        faced = Faced.at(self.scenario, source.outcome(self.shares))
-        return faced, self.play(faced)
+        return play_measured(self, source)
 
     def choose(self) -> None:
         """Let everybody choose this round's action."""
@@ -143,43 +138,54 @@ class Population:
 
     def _play(self, part: slice, audit: Array, faced: Faced) -> None:
         """Play the round of one block; `fedfm_sim.simulation.clients.Client.play` is the same."""
-        prices, regrets, action = self.scenario.prices, self.regrets[:, part], self.action[part]
-        paid = faced.price * self.units[:, part]
-        utilities = np.empty_like(paid)
+        regrets, action = self.regrets[:, part], self.action[part]
+        due, cost, burden = (each[:, part] for each in (self.units, self.cost, self.burden))
+        due = faced.price * due
+        utilities = np.empty_like(due)
         for a, own in enumerate(utilities):
-            caught = audit < faced.conviction[a]
-            if faced.conviction[a] > 0:
-                paid[a] *= ~caught
-            np.add(paid[a], faced.proceeds[a] - prices.privacy * faced.leakage[a], out=own)
-            own -= self.cost[a, part]
-            own -= prices.efficiency * self.burden[a, part]
-            if faced.conviction[a] > 0:
-                own -= faced.fine * caught
+            caught = audit < faced.conviction[a] if faced.conviction[a] > 0 else 0.0
+            stakes: dict[str, ledger.Amount] = {
+                "payment": due[a],
+                "proceeds": faced.proceeds[a],
+                "cost": cost[a],
+                "privacy": faced.leakage[a],
+                "efficiency": burden[a],
+            }
+            own[:] = self._settled(stakes, Verdicts(convicted=caught)).total
         # Where the action played stands in a block's (m, n) numbers, laid out flat.
         played = action * np.intp(len(action)) + np.arange(len(action))
-        payment, utility, cost, burden = (
-            each.ravel().take(played)
-            for each in (paid, utilities, self.cost[:, part], self.burden[:, part])
-        )
-        utilities -= utility
+        utilities -= utilities.ravel().take(played)
         regrets += utilities
         convicted = audit < np.array(faced.conviction).take(action)
-        proceeds = np.array(faced.proceeds).take(action)
-        self.payment[part], self.convicted[part] = payment, convicted
-        self.incurred[part], self.burdened[part] = cost, burden
-        self.audited[part] = audited = audit < faced.audit_rate
-        self.trust[part] = trust = self._trust(part, audited, convicted)
-        self.utility[part] = utility + prices.reputation * trust
-        self.account[part] += payment + proceeds - cost - faced.fine * convicted
+        audited = audit < faced.audit_rate
+        stakes = {
+            "payment": due.ravel().take(played),
+            "proceeds": np.array(faced.proceeds).take(action),
+            "cost": cost.ravel().take(played),
+            "reputation": self._trust(part, audited, convicted),
+            "privacy": np.array(faced.leakage).take(action),
+            "efficiency": burden.ravel().take(played),
+        }
+        settled = self._settled(stakes, Verdicts(convicted=convicted))
+        self.audited[part], self.convicted[part] = audited, convicted
+        self.payment[part], self.trust[part] = settled["payment"], settled["reputation"]
+        self.incurred[part], self.burdened[part] = settled["cost"], settled["efficiency"]
+        self.utility[part] = settled.total
+        self.account[part] += settled.reward - settled["cost"]
+
+    def _settled(self, stakes: dict[str, ledger.Amount], verdicts: Verdicts) -> ledger.Utility:
+        return ledger.settle(stakes, verdicts, self.scenario.sanctions, self.scenario.prices)
 
     def _trust(self, part: slice, audited: Mask, convicted: Mask) -> Array:
         """Return the trust before the round, and take note of the round's evidence."""
         positive, negative = self.positive[part], self.negative[part]
         trust = (positive + 1.0) / (positive + negative + 2.0)
+        nobody = np.zeros_like(convicted)
+        for_, against = round_evidence(~nobody, nobody, audited, convicted, nobody)
         positive *= FADING
-        positive += (audited * AUDIT_EVIDENCE + 1.0) * ~convicted
+        positive += for_
         negative *= FADING
-        negative += convicted * AUDIT_EVIDENCE
+        negative += against
         return np.asarray(trust)
 
     def tally(self, part: slice) -> tuple[list[int], list[float]]:

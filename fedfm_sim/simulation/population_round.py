@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.simulation.outcomes import Outcome
+from fedfm_sim.simulation.outcomes import Outcome, OutcomeSource
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,26 @@ class Totals:
     privacy: float
     efficiency: float
     utility: float
+
+
+class Measured(Protocol):
+    """A population, however its participants are stepped."""
+
+    scenario: Scenario
+
+    @property
+    def shares(self) -> Array:
+        """The shares (m,) of those who chose each action."""
+
+    def choose(self) -> None:
+        """Let everybody choose this round's action."""
+
+    def play(self, faced: Faced) -> Totals:
+        """Audit and pay everybody for the actions chosen, and let them learn."""
+
+
+def play_measured(population: Measured, source: OutcomeSource) -> tuple[Faced, Totals]:
+    """Open, play and close a round whose outcome is measured and not trained."""
+    population.choose()
+    faced = Faced.at(population.scenario, source.outcome(population.shares))
+    return faced, population.play(faced)

@@ -22,7 +22,7 @@ def privacy_spent(setting: Setting, rounds: int) -> dict[str, Any] | None:
     """
     training, protection = setting.federation.settings, setting.protection
     if training.example_clip is not None:
-        size = min(len(shard) for shard in setting.shards)
+        size = min(len(shard) for shard in setting.holdings.shards)
         steps = rounds * training.epochs * -(-size // training.batch_size)
         spent = epsilon(training.example_noise, steps, sampling_rate(size, training), DELTA)
         unit = "example"

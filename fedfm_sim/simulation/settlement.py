@@ -3,89 +3,144 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from fedfm_sim.agents.utility import Utility
+from fedfm_sim.agents.ledger import Utility, Verdicts
+from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.mechanisms.accounts import AccountBook
+from fedfm_sim.mechanisms.reputation import round_evidence
 from fedfm_sim.mechanisms.sanctions import draw_audits
 from fedfm_sim.simulation.play import Play
-
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Settlement:
-    """Who was audited and convicted, and what the round was worth to each.
+    """Who was audited and found out, and what the round was worth to each.
+
+    A convicted participant gets no payment and pays the fine. A true report earns the
+    bounty, a false one costs the fee. Each found copy costs whom it is traced to a fine.
+    What nobody asks for is not measured.
 
     Attributes
     ----------
-    audited, convicted : (n,) bool arrays
-    exposed : (n,) bool array
-        To whom a found copy of the model was traced.
-    utility : Utility
+    play : Play
+    audited : (n,) bool array
+    found : (n,) bool array
+        Whose copy would be found on the market, had it sold one.
     """
 
+    play: Play
     audited: Mask
-    convicted: Mask
-    exposed: Mask
-    utility: Utility
+    found: Mask
+
+    @classmethod
+    def draw(cls, play: Play, rng: np.random.Generator, watch: np.random.Generator) -> Settlement:
+        """Draw the audits of a round, and the copies that are found for sale."""
+        count = len(play.names)
+        audited = draw_audits(play.audit_chance, count, rng) & play.allocation.selected
+        audited[list(play.accusations.values())] = True
+        watch_rate = play.setting.scenario.sanctions.watch_rate
+        return cls(play, audited, draw_audits(watch_rate, count, watch))
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What was found out, (n,) each."""
+        return self.play.verdicts(self.audited, self.found)
+
+    @property
+    def convicted(self) -> Mask:
+        """Whom an audit convicted, (n,)."""
+        return np.asarray(self.verdicts.convicted) > 0
+
+    @property
+    def exposed(self) -> Mask:
+        """To whom a found copy of the model was traced, (n,)."""
+        return np.asarray(self.verdicts.exposed) > 0
+
+    @cached_property
+    def utility(self) -> Utility:
+        """The ledger of the round, (n,) each."""
+        return self.play.settled(self.play.stakes, self.verdicts)
+
+    @property
+    def payments(self) -> Array:
+        """What the mechanism pays each after verdicts, money; sanctions are another thing."""
+        return np.where(self.convicted, 0.0, self.play.payments)
+
+    @property
+    def evidence(self) -> tuple[Array, Array]:
+        """What the round tells of each: positive and negative evidence, (n,)."""
+        rejected = np.zeros(len(self.audited), dtype=np.bool_)
+        rejected[list(self.play.reasons)] = True
+        sound = self.play.weights > 0
+        return round_evidence(sound, rejected, self.audited, self.convicted, self.exposed)
+
+    def pay(self, book: AccountBook) -> None:
+        """Move the money.
+
+        Fines come out of deposits as far as those go. Work and effort are paid to the
+        outside world, which also pays for what attacks steal or break.
+        """
+        sanctions, utility = self.play.setting.scenario.sanctions, self.utility
+        amount = {name: np.asarray(value) for name, value in utility.amounts.items()}
+        fee = np.asarray(self.verdicts.refuted) * sanctions.false_report_fee
+        fine = amount["fine"] - fee
+        everyone = np.arange(len(self.audited))
+        secured = np.minimum(book.locked, fine)
+        book.transfer_many("server", everyone, amount["payment"], "payment")
+        book.forfeit(everyone, secured, purpose="fine out of deposit")
+        book.transfer_many(everyone, "server", fine - secured, "fine")
+        book.transfer_many("server", everyone, amount["bounty"], "bounty")
+        book.transfer_many(everyone, "server", fee, "false report")
+        book.transfer("outside", "server", self.play.collected, "buyers")
+        book.transfer_many(everyone, "outside", amount["cost"], "work and effort")
+        book.transfer_many("outside", everyone, amount["proceeds"], "proceeds of an attack")
+        audits = sanctions.audit_cost * float(self.audited.sum())
+        book.transfer("server", "outside", audits, "audits")
 
 
-def settle(
-    play: Play, book: AccountBook, rng: np.random.Generator, watch: np.random.Generator
-) -> Settlement:
-    """Draw the audits of a round and the copies found on the market, and move the money.
+@dataclass(frozen=True, eq=False)
+class Lived:
+    """A settled round as one participant lives it: see `fedfm_sim.agents.world.Experience`."""
 
-    A convicted participant gets no payment and pays the fine, out of its
-    deposit as far as that goes. A true report earns the bounty, a false one
-    costs the fee. Each found copy costs whom it is traced to a fine. Work and effort
-    are paid to the outside world, which also pays for what attacks steal or break.
-    """
-    sanctions = play.setting.scenario.sanctions
-    count = len(play.names)
-    audited = draw_audits(play.audit_chance, count, rng) & play.allocation.selected
-    audited[list(play.accusations.values())] = True
-    convicted = audited & play.guilty
+    settled: Settlement
+    participant: int
 
-    payment = np.where(convicted, 0.0, play.payments)
-    fine = np.where(convicted, sanctions.fine, 0.0)
-    found = draw_audits(sanctions.watch_rate, count, watch)
-    exposed = np.zeros(count, dtype=bool)
-    for seller, sale in play.sales.items():
-        if found[seller] and sale.accused is not None:
-            exposed[sale.accused] = True
-            fine[sale.accused] += sanctions.theft_fine
-    bounty, fee = np.zeros(count), np.zeros(count)
-    for reporter, accused in play.accusations.items():
-        true = convicted[accused]
-        bounty[reporter] = sanctions.bounty if true else 0.0
-        fee[reporter] = 0.0 if true else sanctions.false_report_fee
-    cost = np.array([play.cost_of(k) for k in range(count)])
-    proceeds = np.array([play.proceeds_of(k) for k in range(count)])
+    @property
+    def utility(self) -> float:
+        """Eq. 12, money."""
+        return float(np.asarray(self.settled.utility.total)[self.participant])
 
-    everyone = np.arange(count)
-    secured = np.minimum(book.locked, fine)
-    book.transfer_many("server", everyone, payment, "payment")
-    book.forfeit(everyone, secured, purpose="fine out of deposit")
-    book.transfer_many(everyone, "server", fine - secured, "fine")
-    book.transfer_many("server", everyone, bounty, "bounty")
-    book.transfer_many(everyone, "server", fee, "false report")
-    book.transfer("outside", "server", play.collected, "buyers")
-    book.transfer_many(everyone, "outside", cost, "work and effort")
-    book.transfer_many("outside", everyone, proceeds, "proceeds of an attack")
-    book.transfer("server", "outside", sanctions.audit_cost * float(audited.sum()), "audits")
+    @property
+    def selected(self) -> bool:
+        """Whether the mechanism let it take part."""
+        return bool(self.settled.play.allocation.selected[self.participant])
 
-    utility = Utility(
-        payment=payment + bounty,
-        proceeds=proceeds,
-        fine=fine + fee,
-        cost=cost,
-        reputation=play.trust,
-        privacy=play.leakage,
-        efficiency=play.burden,
-        prices=play.setting.scenario.prices,
-    )
-    return Settlement(audited, convicted, exposed, utility)
+    @property
+    def payment(self) -> float:
+        """What the mechanism paid it, money."""
+        return float(self.settled.payments[self.participant])
+
+    @property
+    def proceeds(self) -> float:
+        """What it earned outside, money."""
+        return float(np.asarray(self.settled.utility["proceeds"])[self.participant])
+
+    @property
+    def leakage(self) -> float:
+        """What its update gave away."""
+        return self.settled.play.leakage_of(self.participant)
+
+    @property
+    def traced(self) -> bool | None:
+        """Whether the copy that it sold could be traced to it."""
+        sale = self.settled.play.sales.get(self.participant)
+        return None if sale is None else sale.accused == self.participant
+
+    @property
+    def upheld(self) -> bool | None:
+        """Whether its report was found true."""
+        accused = self.settled.play.accusations.get(self.participant)
+        return None if accused is None else bool(self.settled.convicted[accused])

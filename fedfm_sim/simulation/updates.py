@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedfm_sim.core.action import Action
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.learning.trainer import Adjust, TrainingSettings
+from fedfm_sim.learning.trainer import Adjust
 from fedfm_sim.security.attacks import Attack, View
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.noise import add_noise
@@ -80,9 +80,10 @@ class RoundUpdates:
         if (participant, name) not in self._sales:
             setting, federation = self.setting, self.setting.federation
             rng = self._generator("wash", participant)
-            thief = Thief(federation, setting.shard_at(participant, self.number), rng)
+            thief = Thief(federation, setting.holdings.shard_at(participant, self.number), rng)
             sold = setting.removals[name].wash(self.copies[participant], thief)
-            ahead = float(setting.accuracies(sold[None])[0]) - setting.base_accuracy
+            evaluator = setting.evaluator
+            ahead = float(evaluator.accuracies(sold[None])[0]) - evaluator.base_accuracy
             trace = setting.watermark.trace(sold)
             accused = None if trace is None else trace.accused
             money = setting.scenario.prices.model * max(0.0, ahead)
@@ -99,8 +100,8 @@ class RoundUpdates:
         if not setting.defence.needs_server_update:
             return None
         rng = setting.streams.generator("server", self.number)
-        size = int(np.median([len(shard) for shard in setting.shards]))
-        root = setting.validation.select(rng.permutation(len(setting.validation))[:size])
+        size, validation = int(np.median(setting.holdings.sizes)), setting.holdings.validation
+        root = validation.select(rng.permutation(len(validation))[:size])
         return setting.federation.train([root], [rng]).adapters[0]
 
     def view(self, honest: Tensor, attackers: int) -> View:
@@ -186,9 +187,9 @@ class RoundUpdates:
                     self.setting.federation,
                     self.reference,
                     sent,
-                    self.setting.shard_at(participant, self.number),
-                    self.setting.held_out[participant],
-                    self.setting.shadow(participant),
+                    self.setting.holdings.shard_at(participant, self.number),
+                    self.setting.holdings.held_out[participant],
+                    self.setting.holdings.shadow(participant),
                     self._generator("membership", participant),
                 )
             )
@@ -216,7 +217,7 @@ class RoundUpdates:
         return participant, action.share, name if attack.trains else "untrained"
 
     def _take(self, participant: int, share: float) -> Examples:
-        shard = self.setting.shard_at(participant, self.number)
+        shard = self.setting.holdings.shard_at(participant, self.number)
         taken = shard.select(slice(0, int(np.ceil(share * len(shard)))))
         own = self.setting.watermark.own_triggers(participant)
         return taken if own is None else with_triggers(taken, own)
@@ -230,7 +231,7 @@ class RoundUpdates:
             return self._take(participant, 0.0)
         shard = self._take(participant, self._action(name).share)
         rng = self._generator("poison", participant)
-        return attack.poison(shard, self.setting.data.classes, rng)
+        return attack.poison(shard, self.setting.holdings.data.classes, rng)
 
     def _generator(self, purpose: str, participant: int) -> np.random.Generator:
         return self.setting.streams.generator(purpose, self.number, participant)
@@ -255,15 +256,21 @@ def prepare_together(jobs: Sequence[tuple[RoundUpdates, Iterable[tuple[int, str]
     and streams; each has its own global adapter. Where two start from the same one, what
     both want is trained once. Those that prescribe another local training go apart.
     """
-    groups: dict[TrainingSettings, dict[tuple[int, Key], tuple[Examples, list[RoundUpdates]]]] = {}
+    groups: dict[Hashable, dict[tuple[int, Key], tuple[Examples, list[RoundUpdates]]]] = {}
     for updates, wanted in jobs:
-        group = groups.setdefault(updates.setting.federation.settings, {})
+        group = groups.setdefault(_training(updates.setting), {})
         for key, shard in updates.missing(wanted).items():
             group.setdefault((id(updates.reference), key), (shard, []))[1].append(updates)
     for group in groups.values():
         todo = list(group.items())
         for start in range(0, len(todo), ROWS_AT_ONCE):
             _train_block(todo[start : start + ROWS_AT_ONCE])
+
+
+def _training(setting: Setting) -> Hashable:
+    """Return what two worlds must have in common for their trainings to be the same."""
+    scenario = setting.scenario
+    return setting.federation.settings, str(scenario.watermark), str(scenario.actions)
 
 
 def _train_block(

@@ -32,7 +32,7 @@ def round_game(play: Play) -> CoalitionGame:
     """
     measure = play.setting.scenario.contribution.measure
     if measure in ("likelihood", "accuracy"):
-        federation, examples = play.setting.federation, play.setting.coalition_examples()
+        federation, examples = play.setting.federation, play.setting.holdings.coalition_examples
         return federation.round_game(play.rows, play.weights, examples, measure)
     members = np.flatnonzero(play.weights > 0)
     if not members.size:
@@ -56,7 +56,7 @@ def _similarity(play: Play, members: Members) -> CoalitionGame:
 
 
 def _label_counts(play: Play, members: Members) -> npt.NDArray[np.int64]:
-    classes = play.setting.data.classes
+    classes = play.setting.holdings.data.classes
     shards = _shards(play, members)
     return np.stack([np.bincount(s.groups.numpy(), minlength=classes) for s in shards])
 
@@ -82,18 +82,18 @@ def _influence(play: Play, members: Members) -> CoalitionGame:
     scores = influence(
         federation.backbone,
         federation.layout,
-        play.new_adapter(),
+        play.aggregate.adapter,
         _shards(play, members),
-        play.setting.coalition_examples(),
+        play.setting.holdings.coalition_examples,
     )
     return characteristic.influence(scores.participants)
 
 
 def _mutual_cross_entropy(play: Play, members: Members) -> CoalitionGame:
-    federation, examples = play.setting.federation, play.setting.coalition_examples()
+    federation, examples = play.setting.federation, play.setting.holdings.coalition_examples
     if examples.labels.ndim != 1:
         raise UserError("contribution.measure: 'mutual-cross-entropy' needs one label per example")
-    labels, classes = examples.labels.numpy(), play.setting.data.classes
+    labels, classes = examples.labels.numpy(), play.setting.holdings.data.classes
     losses = federation.evaluate(play.rows[members], examples).losses.astype(np.float64)
     right = np.exp(-losses)
     # The game reads the probability of the true class alone; the rest is spread.
@@ -101,7 +101,7 @@ def _mutual_cross_entropy(play: Play, members: Members) -> CoalitionGame:
     chances[:, np.arange(len(labels)), labels] = right
     shards = _shards(play, members)
     local = [
-        float(federation.evaluate(play.new_adapter()[None], shard).losses.mean())
+        float(federation.evaluate(play.aggregate.adapter[None], shard).losses.mean())
         for shard in shards
     ]
     sizes = [len(shard) for shard in shards]
@@ -109,7 +109,7 @@ def _mutual_cross_entropy(play: Play, members: Members) -> CoalitionGame:
 
 
 def _shards(play: Play, members: Members) -> list[Examples]:
-    return [play.setting.shard_at(int(k), play.updates.number) for k in members]
+    return [play.setting.holdings.shard_at(int(k), play.updates.number) for k in members]
 
 
 #: The measures that are not read off a reconstructed model.

@@ -1,69 +1,107 @@
-"""The table of attacks and defences: each cell is what its own run would give."""
+"""The table of attacks and defences: each cell is the run that it stands for."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
 
 import fedfm_sim as fs
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.robustness import robustness
+from fedfm_sim.experiments.robustness import cell_scenario, robustness
+from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.result import RunResult
+from fedfm_sim.simulation.round import step_together
+from fedfm_sim.simulation.setting import Setting
 
 SMALL = ["rounds=2", "participants.count=6", "participants.malicious=2", "deviations.rounds=0"]
 
+DEFENCES: dict[str, dict[str, object]] = {
+    "fedavg": {"name": "fedavg"},
+    "krum": {"name": "krum", "attackers": 1},
+    "fltrust": {"name": "fltrust"},
+    "frozen-a": {"name": "frozen-a"},
+    "foolsgold": {"name": "foolsgold"},
+}
 
-def test_a_cell_is_a_run_of_its_own() -> None:
-    scenario = fs.load_scenario("poisoning-vs-defences", overrides=SMALL)
-    attacks = {
-        "none": ["contribute"],
-        "backdoor": ["backdoor"],
-        "swarm": ["backdoor", "sybil"],
-        "min-max": ["min-max"],
-    }
-    defences: dict[str, dict[str, object]] = {
-        "fedavg": {"name": "fedavg"},
-        "krum": {"name": "krum", "attackers": 1},
-        "fltrust": {"name": "fltrust"},
-        "frozen-a": {"name": "frozen-a"},
-        "centred": {"name": "centred-clipping"},
-    }
+
+def scenario(*overrides: str) -> fs.Scenario:
+    return fs.load_scenario("poisoning-vs-defences", overrides=[*SMALL, *overrides])
+
+
+def alone(setting: fs.Scenario, *cell: Any) -> RunResult:
+    result = fs.run(cell_scenario(setting, *cell), 3)
+    assert isinstance(result, RunResult)
+    return result
+
+
+def test_a_row_is_what_its_run_says() -> None:
     done: list[tuple[int, int]] = []
-    table = robustness(scenario, attacks, defences, 3, lambda *step: done.append(step))
+    attacks = {"none": ["contribute"], "swarm": ["backdoor", "sybil"], "min-max": ["min-max"]}
+    rules = {name: DEFENCES[name] for name in ("fedavg", "krum")}
+    table = robustness(scenario(), attacks, rules, 3, lambda *step: done.append(step))
     assert done == [(1, 2), (2, 2)]
-    assert len(table) == 20
-    for attack, defence in (("swarm", "krum"), ("min-max", "centred"), ("backdoor", "frozen-a")):
-        alone = fs.run(
-            "poisoning-vs-defences",
-            3,
-            overrides=[
-                *SMALL,
-                f"policies.malicious.action={attacks[attack]}".replace("'", '"'),
-                "defence={"
-                + ", ".join(
-                    f"{k}={v}" if k != "name" else f'{k}="{v}"'
-                    for k, v in defences[defence].items()
-                )
-                + "}",
-                "contribution.every=0",
-                "deviations.rounds=0",
-            ],
-        )
-        chosen = (table["attack"] == attack) & (table["defence"] == defence)
-        cell = table[chosen].iloc[0]
-        assert cell["accuracy"] == pytest.approx(alone.summary["accuracy_after"], abs=0.011)
-        assert cell["base_accuracy"] == alone.summary["accuracy_before"]
-        assert cell["attack_success"] == pytest.approx(alone.summary["attack_success"], abs=0.02)
-        assert cell["detection_auc"] == pytest.approx(alone.rounds["detection_auc"].mean())
+    assert len(table) == 6
+    run = alone(scenario(), "swarm", attacks["swarm"], "krum", rules["krum"])
+    assert run.participants["action"].tolist() == [*["contribute"] * 4, "backdoor", "sybil"] * 2
+    cell = table[(table["attack"] == "swarm") & (table["defence"] == "krum")].iloc[0]
+    assert cell["accuracy"] == run.summary["accuracy_after"]
+    assert cell["base_accuracy"] == run.summary["accuracy_before"]
+    assert cell["attack_success"] == run.summary["attack_success"]
+    assert cell["detection_auc"] == run.rounds["detection_auc"].mean()
+    assert cell["residual"] == run.rounds["residual"].mean()
     assert table.loc[table["attack"] == "none", "detection_auc"].isna().all()
 
 
+#: What a cell once left out: marks, trust, the price of privacy, protection, drop-outs, audits.
+WORLDS = [
+    (["watermark=waffle"], "fedavg"),
+    (["prices.privacy=50.0"], "fedavg"),
+    (["protection.name=gaussian-mechanism", "mechanism=fli"], "foolsgold"),
+    (
+        ["mechanism={name='reputation-auction', threshold=0.4}", "sanctions.audit_rate=1.0"],
+        "fltrust",
+    ),
+    (["watermark={name='fedipr', bits=16}", "prices.privacy=20.0"], "frozen-a"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "defence"), WORLDS, ids=[d for _, d in WORLDS])
+def test_a_cell_is_the_run_itself_bit_for_bit(overrides: list[str], defence: str) -> None:
+    own = scenario(*overrides, "rounds=3")
+    shared = Setting.create(own, 3)
+    cells = {
+        rule: FederationModel(cell, 3, like=shared, recording=False)
+        for rule in ("krum", defence)
+        for cell in [cell_scenario(own, "x", ["backdoor"], rule, DEFENCES[rule])]
+    }
+    for _ in range(3):
+        step_together([*cells.values()])
+    run = alone(own, "x", ["backdoor"], defence, DEFENCES[defence])
+    assert torch.equal(cells[defence].adapter, run.adapter)
+    last = cells[defence].last
+    assert last is not None
+    final = run.participants[run.participants["round"] == 3]
+    assert last.play.weights.tolist() == final["weight"].tolist()
+    assert last.play.trust.tolist() == final["reputation"].tolist()
+
+
+def test_drop_outs_are_those_of_the_run() -> None:
+    own, rule = scenario(), {"name": "secure-sum", "dropout": 0.4}
+    table = robustness(own, {"x": ["backdoor"]}, {"sum": rule}, 3)
+    run = alone(own, "x", ["backdoor"], "sum", rule)
+    assert table["accuracy"].tolist() == [run.summary["accuracy_after"]]
+
+
 def test_what_does_not_fit_is_said() -> None:
-    scenario = fs.load_scenario("poisoning-vs-defences", overrides=SMALL)
+    own = scenario()
     with pytest.raises(UserError, match="attack 'x': unknown action 'y'; expected one of: contr"):
-        robustness(scenario, {"x": ["y"]}, {"fedavg": {"name": "fedavg"}}, 0)
+        robustness(own, {"x": ["y"]}, {"fedavg": {"name": "fedavg"}}, 0)
     honest = fs.load_scenario("honest-only")
     with pytest.raises(UserError, match=r"participants\.malicious: expected at least 1"):
         robustness(honest, {"x": ["contribute"]}, {"fedavg": {"name": "fedavg"}}, 0)
     with pytest.raises(UserError, match="defence 'x': name: unknown defence 'nothing'"):
-        robustness(scenario, {"none": ["contribute"]}, {"x": {"name": "nothing"}}, 0)
+        robustness(own, {"none": ["contribute"]}, {"x": {"name": "nothing"}}, 0)
     with pytest.raises(UserError, match=r"defence 'x': attackers: .*greater than or equal to 0"):
-        robustness(scenario, {"none": ["contribute"]}, {"x": {"name": "krum", "attackers": -1}}, 0)
+        robustness(own, {"none": ["contribute"]}, {"x": {"name": "krum", "attackers": -1}}, 0)

@@ -135,21 +135,21 @@ def test_contributions_are_those_of_the_rounds_game() -> None:
 def model_and_play(*names: str) -> tuple[FederationModel, Play]:
     model = FederationModel(fs.load_scenario("quickstart", SMALL), 3)
     updates = RoundUpdates(model.setting, 0)
-    trust, leakage = model.reputation.trust, model.leakage_expected
+    trust, leakage = model.reputation.trust, model.current.leakage_expected
     announcement = Announcement.of_price(0.02)
     return model, Play(model.setting, updates, names, announcement, trust, leakage)
 
 
 def test_nobody_taking_part_keeps_the_model() -> None:
     model, play = model_and_play(*["stay-out"] * 4)
-    assert torch.equal(play.new_adapter(), model.adapter)
+    assert torch.equal(play.new_adapter, model.adapter)
     assert play.payments.sum() == 0
     assert play.leakage.sum() == 0
 
 
 def test_free_riding_saves_the_work_and_half_a_share_half_of_it() -> None:
     _, play = model_and_play("contribute", "contribute-half", "free-ride", "stay-out")
-    sizes = [len(shard) for shard in play.setting.shards]
+    sizes = [len(shard) for shard in play.setting.holdings.shards]
     assert play.worked.tolist() == [sizes[0], -(-sizes[1] // 2), 0, 0]
     assert play.units[2] == sizes[2]
     assert play.guilty.tolist() == [False, False, True, False]
@@ -166,7 +166,7 @@ def test_expected_utility_is_the_mean_over_the_audit_lottery() -> None:
     sanctions = model.setting.scenario.sanctions
     caught = -sanctions.fine - play.cost_of(3)
     free = float(play.payments[3]) - play.cost_of(3)
-    rest = play.expected_utility(3) - (
+    rest = float(play.expected(3).total) - (
         sanctions.audit_rate * caught + (1 - sanctions.audit_rate) * free
     )
     prices = model.setting.scenario.prices
@@ -181,8 +181,8 @@ def test_expected_utility_is_the_mean_over_the_audit_lottery() -> None:
 @given(st.lists(st.sampled_from(sorted(ACTIONS)), min_size=4, max_size=4))
 def test_any_profile_of_actions_gives_a_finite_model_and_finite_terms(names: list[str]) -> None:
     _, play = model_and_play(*names)
-    assert torch.isfinite(play.new_adapter()).all()
-    utilities = [play.expected_utility(k) for k in range(4)]
+    assert torch.isfinite(play.new_adapter).all()
+    utilities = [float(play.expected(k).total) for k in range(4)]
     assert np.isfinite(utilities).all()
     assert ((play.leakage >= 0) & (play.leakage <= 1)).all()
     assert play.weights.sum() == pytest.approx(1.0 if len(play.accepted) else 0.0)

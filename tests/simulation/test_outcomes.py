@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 import fedfm_sim as fs
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import Announcement
 from fedfm_sim.scenarios.outcomes import SHIPPED
 from fedfm_sim.simulation import measurements
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.measurements import Measurements, Workload
-from fedfm_sim.simulation.outcomes import PROBES, Array, TrainedOutcomes
+from fedfm_sim.simulation.outcomes import PROBES, TrainedOutcomes
 from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.updates import RoundUpdates
 
@@ -203,7 +204,7 @@ def test_a_trained_outcome_is_what_playing_the_round_gives(trained: TrainedOutco
     proceeds = setting.scenario.prices.backdoor * outcome.success
     assert proceeds[2] == pytest.approx(play.proceeds_of(villain))
     assert proceeds[:2].tolist() == [0, 0]
-    assert outcome.accuracy == float(setting.accuracies(play.new_adapter()[None])[0])
+    assert outcome.accuracy == float(setting.evaluator.accuracies(play.new_adapter[None])[0])
     assert outcome.detection.tolist() == [0, 1, 1]
     # An action is tried on every probe, whatever it plays.
     own = [play.updates.upload(k, "contribute") for k in range(PROBES)]

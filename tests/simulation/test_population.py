@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fedfm_sim as fs
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.simulation import population as module
 from fedfm_sim.simulation.clients import ScalarPopulation
 from fedfm_sim.simulation.measurements import Workload
-from fedfm_sim.simulation.outcomes import Array, Outcome
+from fedfm_sim.simulation.outcomes import Outcome
 from fedfm_sim.simulation.population import Population, draw_actions
 
 ACTIONS = ("contribute", "contribute-half", "free-ride", "backdoor")

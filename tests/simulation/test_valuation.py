@@ -28,7 +28,7 @@ def play_of(measure: str) -> Play:
     model = FederationModel(fs.load_scenario("honest-only", overrides), 1)
     names = ("contribute", "contribute", "contribute", "stay-out")
     updates = RoundUpdates(model.setting, 0)
-    trust, leakage = model.reputation.trust, model.leakage_expected
+    trust, leakage = model.reputation.trust, model.current.leakage_expected
     return Play(model.setting, updates, names, Announcement.of_price(1.0), trust, leakage)
 
 
@@ -51,7 +51,7 @@ def test_what_looks_at_labels_sees_that_they_are_wrong(measure: str) -> None:
 
 def test_size_and_similarity_are_those_of_the_arrays() -> None:
     play = play_of("data-size")
-    sizes = [len(shard) for shard in play.setting.shards]
+    sizes = [len(shard) for shard in play.setting.holdings.shards]
     assert evaluate(play.game).values == pytest.approx([*sizes[:3], 0], rel=1e-12)
     play = play_of("similarity")
     gram, weights = play.gram[:3, :3], play.weights[:3]

@@ -1,26 +1,23 @@
-"""Eq. 12, ``U = r - c + lambda R - alpha P - beta E``, with its terms kept apart."""
+"""What things are worth in money, and what work costs and burdens (Eq. 12 and 16)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Array = npt.NDArray[np.float64]
+from fedfm_sim.core.arrays import Array, Mask
+from fedfm_sim.core.settings import Settings
 
 
-class Prices(BaseModel):
+class Prices(Settings):
     """What things are worth, in money; a full round of honest work costs about 1.
 
     The unit of money is free: only ratios matter. Costs are set so that
     convexity matters (half of the cost of a full share is convex), and what an
-    attack steals is worth several rounds of honest pay, as a deterrent that
-    need deter nobody would prove nothing.
+    attack steals is worth several rounds of honest pay, so that sanctions have
+    something to deter.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     compute: float = Field(default=0.4, ge=0, description="money per GFLOP of training")
     collection: float = Field(default=0.001, ge=0, description="money per unit of work")
@@ -40,48 +37,6 @@ class Prices(BaseModel):
         default=10.0, ge=0, description="money for a sold copy, for each 1.0 over the base model"
     )
     snooping: float = Field(default=4.0, ge=0, description="money for a mean leakage of 1")
-
-
-@dataclass(frozen=True, eq=False)
-class Utility:
-    """The terms of Eq. 12 for n participants in one round; each array is (n,).
-
-    Attributes
-    ----------
-    payment : money received from the server, bounties included
-    proceeds : money from outside for what an attack stole or broke
-    fine : money lost to sanctions
-    cost : c, money
-    reputation : R, trust in [0, 1]
-    privacy : P, leakage in [0, 1] by the scenario's measure
-    efficiency : E of Eq. 16
-    prices : Prices
-    """
-
-    payment: Array
-    proceeds: Array
-    fine: Array
-    cost: Array
-    reputation: Array
-    privacy: Array
-    efficiency: Array
-    prices: Prices
-
-    @property
-    def reward(self) -> Array:
-        """Return r: payments and proceeds less fines."""
-        return self.payment + self.proceeds - self.fine
-
-    @property
-    def total(self) -> Array:
-        """Return U, money."""
-        return (
-            self.reward
-            - self.cost
-            + self.prices.reputation * self.reputation
-            - self.prices.privacy * self.privacy
-            - self.prices.efficiency * self.efficiency
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +74,7 @@ class CostModel:
         """Return what ``units`` (n,) of work cost, money."""
         return self.linear * units + self.quadratic * units**2
 
-    def burden(self, units: Array, present: npt.NDArray[np.bool_]) -> Array:
+    def burden(self, units: Array, present: Mask) -> Array:
         """Return E of Eq. 16: ``alpha' FLOPs + beta' bytes + gamma' storage``, (n,)."""
         prices = self.prices
         fixed = prices.bytes * self.megabytes + prices.storage * self.gigabytes
