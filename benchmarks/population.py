@@ -142,7 +142,7 @@ def against_mesa(source: MeasuredOutcomes, agents: int, size: int, rounds: int) 
 
 def as_a_user_runs_it() -> None:
     """Print wall time and peak memory of the command."""
-    command = [sys.executable, "-m", "fedfm_sim.cli", "run", "million-clients", "--json"]
+    command = [sys.executable, "-m", "fedfm_sim", "run", "million-clients", "--json"]
     with TemporaryDirectory() as folder:
         started = perf_counter()
         done = subprocess.run(

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulation": RESULTS,
     "reporting": RESULTS | {"simulation"},
     "experiments": RESULTS | {"simulation", "reporting"},
+    "cli": RESULTS | {"simulation", "reporting", "experiments"},
 }
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 from typer.testing import CliRunner
 
-from fedfm_sim.cli_audit import audit_command
+from fedfm_sim.cli.audit import audit as audit_command
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli_shared import (
+from fedfm_sim.cli.shared import (
     Bar,
     Jobs,
     Json,

@@ -20,7 +20,7 @@ from fedfm_sim.cli import app, main
 from fedfm_sim.learning.backbone import load_backbone
 
 SMALL = ["--set", "rounds=2", "--set", "participants.count=5", "--set", "deviations.rounds=1"]
-COMMAND = [sys.executable, "-m", "fedfm_sim.cli"]
+COMMAND = [sys.executable, "-m", "fedfm_sim"]
 
 
 def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

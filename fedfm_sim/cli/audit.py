@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli_shared import Bar, Json, Out, Seed, interrupted, parameters, table_of
+from fedfm_sim.cli.shared import Bar, Json, Out, Seed, interrupted, parameters, table_of
 
 if TYPE_CHECKING:
     from fedfm_sim.mechanisms.auditing import AuditReport
@@ -20,7 +20,7 @@ CAVEAT = "Searched gains are lower bounds (at least); no violation seen is no pr
 COLOURS = {"violated": "red", "not violated": "green", "does not apply": "dim"}
 
 
-def audit_command(
+def audit(
     mechanism: Annotated[str, typer.Argument(help="A name; see fedfm-sim mechanisms.")],
     population: Annotated[str, typer.Option(help="Who takes part.")] = "lognormal-costs",
     participants: Annotated[int, typer.Option(min=2, max=12, help="How many.")] = 6,

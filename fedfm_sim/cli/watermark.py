@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedfm_sim.cli_shared import Json, list_registered
+from fedfm_sim.cli.shared import Json, list_registered
 from fedfm_sim.core.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Mark, verify and trace adapters in peft's format.")

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedfm_sim.cli_shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, interrupted, records
+from fedfm_sim.cli.shared import Bar, Jobs, Json, Name, Out, Resume, Seed, Set, interrupted, records
 
 if TYPE_CHECKING:
     import pandas as pd

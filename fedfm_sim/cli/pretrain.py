@@ -1,0 +1,24 @@
+"""``fedfm-sim pretrain``: a shipped backbone is made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fedfm_sim.cli.shared import Bar, Seed
+
+
+def pretrain(
+    name: Annotated[str, typer.Argument(help="A shipped backbone, such as digits-vit.")],
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: the shipped place.")] = None,
+) -> None:
+    """Pre-train a shipped backbone again, on public data only."""
+    from fedfm_sim.learning import pretraining
+
+    with Bar("epochs") as bar:
+        provenance = pretraining.pretrain(name, seed, bar, out)
+    Console().print_json(data=provenance)

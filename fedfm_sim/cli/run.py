@@ -1,0 +1,49 @@
+"""``fedfm-sim run``: one scenario, and who gained what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fedfm_sim.cli.shared import Bar, Json, Name, Out, Seed, Set, interrupted
+
+
+def run(
+    name: Name,
+    seed: Seed = 0,
+    out: Out = None,
+    set_: Set = None,
+    as_json: Json = False,
+    keep_updates: Annotated[
+        bool, typer.Option("--keep-updates", help="Keep every round's updates, to unlearn later.")
+    ] = False,
+) -> None:
+    """Run a scenario and show who gained what."""
+    from fedfm_sim.experiments.run import run as run_scenario
+    from fedfm_sim.reporting.population import print_population
+    from fedfm_sim.reporting.tables import print_result
+    from fedfm_sim.simulation.result import RunResult
+
+    folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
+    errors = Console(stderr=True)
+    try:
+        with Bar("rounds") as bar:
+            result = run_scenario(name, seed, folder, set_ or [], bar, keep_updates)
+    except KeyboardInterrupt:
+        raise interrupted("before the first round") from None
+    if as_json:
+        print(json.dumps(result.summary, allow_nan=False))
+    else:
+        console = Console()
+        if isinstance(result, RunResult):
+            print_result(result, console)
+        else:
+            print_population(result, console)
+        console.print(f"report: {folder}/report.html", soft_wrap=True)
+    if result.summary["status"] != "finished":
+        errors.print(f"interrupted after {result.summary['rounds']} rounds; the results are kept")
+        raise typer.Exit(130)

@@ -1,0 +1,37 @@
+"""``fedfm-sim unlearn``: a participant is taken out of a run that is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fedfm_sim.cli.shared import Json, parameters, records
+
+
+def unlearn(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    client: Annotated[int, typer.Option(min=0, help="Number of the participant, from 0.")],
+    method: Annotated[str, typer.Option(help="An executor; see fedfm-sim executors.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the executor, repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a participant from a run's adapter, beside a federation retrained without it."""
+    from fedfm_sim.experiments.unlearn import unlearn as unlearn_run
+    from fedfm_sim.reporting.tables import print_forgetting
+
+    chosen = parameters(set_, "rounds=3")
+    console, errors = Console(), Console(stderr=True)
+    with errors.status("retraining, unlearning, comparing"):
+        made = unlearn_run(run, client, method, chosen)
+    if as_json:
+        rows = records(made.table)
+        print(json.dumps({"client": client, "method": method, "models": rows}))
+        return
+    print_forgetting(made.table, console)
+    console.print(f"adapter without participant {client}: {made.folder}/adapter", soft_wrap=True)
