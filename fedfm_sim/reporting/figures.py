@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from fedfm_sim.core.errors import UserError
-
-if TYPE_CHECKING:
-    from fedfm_sim.simulation.result import RunResult
+from fedfm_sim.reporting.results import Outcome, Run
 
 STYLE = str(Path(__file__).with_name("fedfm.mplstyle"))
 
@@ -29,7 +27,7 @@ UNITS = {
 }
 
 
-def accuracy(result: RunResult, axes: Axes) -> None:
+def accuracy(result: Run, axes: Axes) -> None:
     """Draw test accuracy and attack success after each round."""
     rounds = result.rounds
     before = result.summary["accuracy_before"]
@@ -51,7 +49,7 @@ def accuracy(result: RunResult, axes: Axes) -> None:
     axes.legend()
 
 
-def utility(result: RunResult, axes: Axes) -> None:
+def utility(result: Run, axes: Axes) -> None:
     """Draw each participant's mean utility per round, coloured by kind."""
     means = result.participants.groupby(["participant", "kind"])["utility"].mean().reset_index()
     axes.bar(means["participant"], means["utility"], color=[COLOURS[k] for k in means["kind"]])
@@ -64,7 +62,7 @@ def utility(result: RunResult, axes: Axes) -> None:
     axes.legend()
 
 
-def terms(result: RunResult, axes: Axes) -> None:
+def terms(result: Run, axes: Axes) -> None:
     """Draw the terms of Eq. 12 by kind, each in money, as they enter the utility."""
     prices, table = result.scenario.prices, result.participants
     money = {
@@ -89,7 +87,7 @@ def terms(result: RunResult, axes: Axes) -> None:
     axes.legend()
 
 
-def actions(result: RunResult, axes: Axes) -> None:
+def actions(result: Run, axes: Axes) -> None:
     """Draw how many participants took each action in each round."""
     counts = result.participants.groupby(["round", "action"]).size().unstack(fill_value=0)
     bottom = np.zeros(len(counts))
@@ -102,7 +100,7 @@ def actions(result: RunResult, axes: Axes) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def contributions(result: RunResult, axes: Axes) -> None:
+def contributions(result: Run, axes: Axes) -> None:
     """Draw the mean contribution of each participant by each scheme, per valued round."""
     names = [name.replace("-", "_") for name in result.scenario.contribution.schemes]
     valued = result.participants.dropna(subset=names[:1]) if names else result.participants[:0]
@@ -122,7 +120,7 @@ def contributions(result: RunResult, axes: Axes) -> None:
     axes.legend()
 
 
-def deviations(result: RunResult, axes: Axes) -> None:
+def deviations(result: Run, axes: Axes) -> None:
     """Draw the largest mean gain from each deviation by kind, with its interval."""
     gains = result.deviation_test.gains
     axes.set_title("Would another action have paid? (Eq. 13; above 0 it would)")
@@ -147,7 +145,7 @@ def deviations(result: RunResult, axes: Axes) -> None:
     axes.legend()
 
 
-FIGURES: dict[str, Callable[[RunResult, Axes], None]] = {
+FIGURES: dict[str, Callable[[Run, Axes], None]] = {
     "accuracy": accuracy,
     "utility": utility,
     "terms": terms,
@@ -157,12 +155,30 @@ FIGURES: dict[str, Callable[[RunResult, Axes], None]] = {
 }
 
 
-def draw(name: str, result: RunResult) -> Axes:
+def draw(name: str, result: Run) -> Axes:
     """Draw the figure ``name`` on new Axes; `UserError` when there is none of that name."""
-    if name not in FIGURES:
-        raise UserError(f"unknown figure '{name}'; expected one of: {', '.join(FIGURES)}")
+    return on_new_axes(FIGURES, name, result)
+
+
+def on_new_axes(
+    figures: Mapping[str, Callable[[Any, Axes], None]], name: str, result: Outcome
+) -> Axes:
+    """Draw one of some figures on new Axes, which stay empty where no round was finished.
+
+    Raises
+    ------
+    UserError
+        When there is none of that name.
+    """
+    known(name, figures)
     with plt.style.context(STYLE):
         axes: Axes = plt.subplots()[1]
         if len(result.rounds):
-            FIGURES[name](result, axes)
+            figures[name](result, axes)
     return axes
+
+
+def known(name: str, figures: Iterable[str]) -> None:
+    """Raise a `UserError` when there is no figure of that name."""
+    if name not in figures:
+        raise UserError(f"unknown figure '{name}'; expected one of: {', '.join(figures)}")

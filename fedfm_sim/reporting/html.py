@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from fedfm_sim.core.files import write_text
 from fedfm_sim.reporting.figures import FIGURES, draw
 from fedfm_sim.reporting.page import picture, render
+from fedfm_sim.reporting.results import Run
 from fedfm_sim.scenarios.lock import to_toml
 
-if TYPE_CHECKING:
-    from fedfm_sim.simulation.result import RunResult
 
-
-def write_report(result: RunResult, path: Path) -> Path:
+def write_report(result: Run, path: Path) -> Path:
     """Write the report to ``path`` and return it; needs nothing but the file."""
     page = render(
         "report.html.jinja",
@@ -29,11 +27,11 @@ def write_report(result: RunResult, path: Path) -> Path:
         number=lambda value: "\N{EN DASH}" if value != value else f"{value:.3f}",
         lock=to_toml(result.scenario, result.seed),
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
-def _picture(name: str, result: RunResult) -> str:
+def _picture(name: str, result: Run) -> str:
     axes = draw(name, result)
     figure = axes.figure
     assert isinstance(figure, Figure)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,36 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
+from fedfm_sim.core.files import write_text
+
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of a report: text, then a picture, a table and a listing, where there are any."""
+    """A part of a report: text, then a picture, a table and a listing, where there are any.
+
+    The picture may be a function that draws it, for when it is wanted; ``name`` is that of
+    the picture, where it has one.
+    """
 
     heading: str
     text: str = ""
-    figure: Figure | None = None
+    figure: Figure | Callable[[], Figure] | None = None
     table: pd.DataFrame | None = None
     listing: str = ""
+    name: str = ""
+
+    def drawn(self) -> Section:
+        """Return the section with its picture drawn."""
+        return replace(self, figure=self.figure()) if callable(self.figure) else self
 
 
 def write_page(path: Path, title: str, lead: str, sections: Sequence[Section]) -> Path:
     """Write the report to ``path`` and return it; needs nothing but the file."""
+    drawn = [section.drawn() for section in sections]
     page = render(
-        "page.html.jinja", title=title, lead=lead, sections=sections, text=_text, picture=picture
+        "page.html.jinja", title=title, lead=lead, sections=drawn, text=_text, picture=picture
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.figures import STYLE, on_new_axes
 from fedfm_sim.reporting.page import Section, write_page
+from fedfm_sim.reporting.results import PopulationRun
 from fedfm_sim.scenarios.lock import to_toml
-
-if TYPE_CHECKING:
-    from fedfm_sim.simulation.population_result import PopulationResult
 
 #: Rows of the printed table; a longer run is thinned out.
 SHOWN = 12
 
 
-def print_population(result: PopulationResult, console: Console) -> None:
+def print_population(result: PopulationRun, console: Console) -> None:
     """Print shares and outcomes by round, and what the surface misses by."""
-    summary, actions = result.summary, result.actions
+    actions = result.actions
     table = Table(title="What they choose, and what it leads to", box=None, padding=(0, 0, 0, 1))
     for name in ("round", *actions, "accuracy", "attack success", "utility"):
         table.add_column(name.replace("-", " "), justify="right")
@@ -41,14 +41,20 @@ def print_population(result: PopulationResult, console: Console) -> None:
                 f"{row['utility']:.3f}",
             )
     console.print(table)
-    console.print(
-        f"{summary['participants']} participants; server's balance "
-        f"{summary['server_balance']:.3e} money, relative money error {summary['money_error']:.1e}"
-    )
+    console.print(money_line(result))
     console.print(measured_line(result))
 
 
-def measured_line(result: PopulationResult) -> str:
+def money_line(result: PopulationRun) -> str:
+    """Return how many took part, and what the server is left with."""
+    summary = result.summary
+    return (
+        f"{summary['participants']} participants; server's balance "
+        f"{summary['server_balance']:.3e} money, relative money error {summary['money_error']:.1e}"
+    )
+
+
+def measured_line(result: PopulationRun) -> str:
     """Return how many runs the outcomes come from, and by how much the surface misses."""
     measured = result.summary["measured"]
     count = sum(run["federations"] for run in measured["runs"])
@@ -62,34 +68,54 @@ def measured_line(result: PopulationResult) -> str:
     )
 
 
-def draw_population(result: PopulationResult) -> Figure:
+def draw_population(result: PopulationRun) -> Figure:
     """Draw the shares by round, and outcomes with two standard deviations of the surface."""
-    rounds = result.rounds
     with plt.style.context(STYLE):
         figure: Figure
-        figure, (shares, outcomes) = plt.subplots(1, 2, figsize=(11, 3.8))
-        for name in result.actions:
-            shares.plot(rounds["round"], rounds[f"share:{name}"], label=name)
-        shares.set(xlabel="round", ylabel="share of participants", ylim=(0, None))
-        shares.set_title("What they choose")
-        shares.legend()
-        drawn = {f"success:{a}": f"success_deviation:{a}" for a in result.actions}
-        drawn = {k: v for k, v in drawn.items() if rounds[k].any()}
-        for name, deviation in {"accuracy": "accuracy_deviation", **drawn}.items():
-            (line,) = outcomes.plot(rounds["round"], rounds[name], label=name.replace(":", ": "))
-            low, high = (rounds[name] + sign * 2 * rounds[deviation] for sign in (-1, 1))
-            outcomes.fill_between(rounds["round"], low, high, color=line.get_color(), alpha=0.2)
-        outcomes.set(xlabel="round", ylabel="share of test examples", ylim=(-0.02, 1.02))
-        outcomes.set_title("What it leads to (bands: two deviations of the measured surface)")
-        outcomes.legend()
+        figure, panels = plt.subplots(1, len(PANELS), figsize=(11, 3.8))
+        for axes, panel in zip(panels, PANELS.values(), strict=True):
+            panel(result, axes)
     return figure
 
 
-def write_population_report(result: PopulationResult, path: Path) -> Path:
+def draw_panel(name: str, result: PopulationRun) -> Axes:
+    """Draw a panel of `PANELS` on new Axes; `UserError` when there is none of that name."""
+    return on_new_axes(PANELS, name, result)
+
+
+def shares(result: PopulationRun, axes: Axes) -> None:
+    """Draw the share of each action by round."""
+    rounds = result.rounds
+    for name in result.actions:
+        axes.plot(rounds["round"], rounds[f"share:{name}"], label=name)
+    axes.set(xlabel="round", ylabel="share of participants", ylim=(0, None))
+    axes.set_title("What they choose")
+    axes.legend()
+
+
+def outcomes(result: PopulationRun, axes: Axes) -> None:
+    """Draw accuracy and attack success by round, with what the surface leaves open."""
+    rounds = result.rounds
+    drawn = {f"success:{a}": f"success_deviation:{a}" for a in result.actions}
+    drawn = {k: v for k, v in drawn.items() if rounds[k].any()}
+    for name, deviation in {"accuracy": "accuracy_deviation", **drawn}.items():
+        (line,) = axes.plot(rounds["round"], rounds[name], label=name.replace(":", ": "))
+        low, high = (rounds[name] + sign * 2 * rounds[deviation] for sign in (-1, 1))
+        axes.fill_between(rounds["round"], low, high, color=line.get_color(), alpha=0.2)
+    axes.set(xlabel="round", ylabel="share of test examples", ylim=(-0.02, 1.02))
+    axes.set_title("What it leads to (bands: two deviations of the measured surface)")
+    axes.legend()
+
+
+#: The panels of the picture, by name.
+PANELS: dict[str, Callable[[PopulationRun, Axes], None]] = {"shares": shares, "outcomes": outcomes}
+
+
+def write_population_report(result: PopulationRun, path: Path) -> Path:
     """Write the report to ``path`` and return it; needs nothing but the file."""
     summary, measured = result.summary, result.summary["measured"]
     done = "" if summary["status"] == "finished" else f" of {result.scenario.rounds}: interrupted"
-    shares = pd.DataFrame(summary["shares"].items(), columns=["action", "share"])
+    last = pd.DataFrame(summary["shares"].items(), columns=["action", "share"])
     errors = pd.DataFrame(
         measured["held_out_error"].items(), columns=["outcome", "root mean square error, held out"]
     )
@@ -101,9 +127,9 @@ def write_population_report(result: PopulationResult, path: Path) -> Path:
         [
             Section(
                 "Shares and outcomes by round",
-                figure=draw_population(result) if len(result.rounds) else None,
+                figure=partial(draw_population, result) if len(result.rounds) else None,
             ),
-            Section("What they choose in the last round", table=shares),
+            Section("What they choose in the last round", table=last),
             Section("Where the outcomes come from", measured_line(result) + ".", table=errors),
             Section("The runs behind them", table=pd.DataFrame(measured["runs"])),
             Section("The scenario in full", listing=to_toml(result.scenario, result.seed)),

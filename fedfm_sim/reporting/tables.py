@@ -3,48 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from fedfm_sim.simulation.departure import Departure
-    from fedfm_sim.simulation.result import RunResult
+from fedfm_sim.reporting.results import Leaving, Run
 
 
-def print_result(result: RunResult, console: Console) -> None:
+def print_result(result: Run, console: Console) -> None:
     """Print utilities by kind, accuracy by round, attack success and epsilon*."""
     summary = result.summary
     if len(result.participants):
         console.print(_by_kind(result))
         console.print(_by_round(result))
-    console.print(
-        f"accuracy {summary['accuracy_before']:.1%} -> {summary['accuracy_after']:.1%}, "
-        f"attack success {summary['attack_success']:.1%}, "
-        f"money error {summary['money_error']:.1e}"
-    )
+    console.print(model_line(summary))
     if result.departure is not None:
         print_departure(result.departure, console)
     for line in ownership_lines(summary):
         console.print(line)
+    for line in deviation_lines(summary):
+        console.print(line)
+
+
+def model_line(summary: Mapping[str, Any]) -> str:
+    """Return what became of the shared model and the money."""
+    return (
+        f"accuracy {summary['accuracy_before']:.1%} -> {summary['accuracy_after']:.1%}, "
+        f"attack success {summary['attack_success']:.1%}, "
+        f"money error {summary['money_error']:.1e}"
+    )
+
+
+def deviation_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what the best deviation would have brought; nothing where none was tried."""
     best = summary["epsilon_star_deviation"]
-    if best is not None:
-        bounds = ""
-        if best["low"] is not None:
-            bounds = (
-                f", 95 % interval {best['low']:.3f} to {best['high']:.3f} "
-                f"over {best['rounds']} rounds"
-            )
-        console.print(
-            f"epsilon* = {summary['epsilon_star']:.3f} money: the best deviation is participant "
-            f"{best['participant']} playing '{best['action']}'{bounds}"
+    if best is None:
+        return []
+    bounds = ""
+    if best["low"] is not None:
+        bounds = (
+            f", 95 % interval {best['low']:.3f} to {best['high']:.3f} over {best['rounds']} rounds"
         )
+    return [
+        f"epsilon* = {summary['epsilon_star']:.3f} money: the best deviation is participant "
+        f"{best['participant']} playing '{best['action']}'{bounds}"
+    ]
 
 
-def print_departure(departure: Departure, console: Console) -> None:
+def print_departure(departure: Leaving, console: Console) -> None:
     """Print executors beside retraining, and shares before and after."""
     print_forgetting(departure.table, console)
     shares = Table("participant", "share before", "after", title="Settled again, money", box=None)
@@ -82,7 +90,7 @@ def _rate(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
-def _by_kind(result: RunResult) -> Table:
+def _by_kind(result: Run) -> Table:
     means = result.by_kind()
     table = Table(title="Mean per participant and round")
     table.add_column("kind")
@@ -93,7 +101,7 @@ def _by_kind(result: RunResult) -> Table:
     return table
 
 
-def _by_round(result: RunResult) -> Table:
+def _by_round(result: Run) -> Table:
     table = Table(title="The shared model")
     for name in ("round", "accuracy", "attack success", "price", "paid", "fines", "convicted"):
         table.add_column(name, justify="right")

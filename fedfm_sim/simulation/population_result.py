@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 
+from fedfm_sim.reporting.population import (
+    draw_panel,
+    measured_line,
+    money_line,
+    write_population_report,
+)
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.population import Population
 from fedfm_sim.simulation.population_round import Faced, Totals
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PopulationResult:
     """What a run with measured outcomes gave.
 
@@ -46,6 +54,26 @@ class PopulationResult:
     def deviations(self) -> pd.DataFrame:
         """Return no row: everybody compares all actions every round, and nothing is tried."""
         return pd.DataFrame(columns=["round", "participant", "action", "gain"])
+
+    def plot(self, name: str) -> Axes:
+        """Draw one of the figures listed in `fedfm_sim.reporting.population.PANELS`."""
+        return draw_panel(name, self)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report and return its path."""
+        return write_population_report(self, Path(path))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each round."""
+        return self.rounds
+
+    def __repr__(self) -> str:
+        own = self.summary
+        head = (
+            f"PopulationResult({own['scenario']}, seed {self.seed}: {own['rounds']} rounds, "
+            f"{own['status']})"
+        )
+        return "\n  ".join([head, money_line(self), measured_line(self)])
 
 
 def round_row(

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from fedfm_sim.games.deviation import DeviationTest, deviation_test
+from fedfm_sim.reporting.figures import draw
+from fedfm_sim.reporting.html import write_report
+from fedfm_sim.reporting.tables import deviation_lines, model_line, ownership_lines
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.departure import Departure
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.ownership import marks_read, theft
 from fedfm_sim.simulation.privacy_budget import privacy_spent
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 #: The terms of Eq. 12, as columns of the tables.
 TERMS = ["reward", "cost", "reputation", "privacy", "efficiency", "utility"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """What a run gave; see `rounds` and `participants` for the raw figures.
 
@@ -53,7 +54,7 @@ class RunResult:
     deviations: pd.DataFrame
     deviation_test: DeviationTest
     journal: pd.DataFrame
-    adapter: Tensor = field(repr=False)
+    adapter: Tensor
     departure: Departure | None = None
 
     @property
@@ -67,15 +68,24 @@ class RunResult:
 
     def plot(self, name: str) -> Axes:
         """Draw one of the figures listed in `fedfm_sim.reporting.figures.FIGURES`."""
-        from fedfm_sim.reporting.figures import draw
-
         return draw(name, self)
 
     def report(self, path: str | Path) -> Path:
         """Write the self-contained HTML report and return its path."""
-        from fedfm_sim.reporting.html import write_report
-
         return write_report(self, Path(path))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each round."""
+        return self.rounds
+
+    def __repr__(self) -> str:
+        own = self.summary
+        head = (
+            f"RunResult({own['scenario']}, seed {self.seed}: {own['rounds']} rounds of "
+            f"{own['participants']} participants, {own['status']})"
+        )
+        lines = [model_line(own), *ownership_lines(own), *deviation_lines(own)]
+        return "\n  ".join([head, *lines])
 
 
 def collect(

@@ -70,3 +70,11 @@ def test_the_report_is_one_file_with_every_picture_in_it(result: Any, tmp_path: 
     # One round gives no interval, and the page says so rather than "nan".
     assert "<td>\N{EN DASH}</td>" in page
     assert "nan" not in re.sub(r"base64,[^\"]+", "", page).lower().split("the scenario in full")[0]
+
+
+def test_a_result_tells_of_itself_in_a_few_lines(result: Any) -> None:
+    lines = repr(result).splitlines()
+    assert "quickstart, seed 1: 2 rounds of 4 participants, finished" in lines[0]
+    assert f"-> {result.summary['accuracy_after']:.1%}" in lines[1]
+    assert len(lines) <= 5
+    assert result.to_frame()["round"].tolist() == [1, 2]
