@@ -9,7 +9,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,13 @@ class Estimate:
         low, high = np.quantile(resampled, TAILS, method="inverted_cdf")
         return cls(float(value), float(low), float(high))
 
+    def __format__(self, spec: str) -> str:
+        """Return the figure and its interval, each in the format asked for; else ``.3f``."""
+        figure, low, high = (format(own, spec or ".3f") for own in astuple(self))
+        return f"{figure} ({low} to {high})"
+
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return format(self, "")
 
 
 def deterrence_ratio(

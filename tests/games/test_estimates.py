@@ -22,7 +22,8 @@ def test_ratios_by_hand() -> None:
     # Of means, not the mean of ratios; and one of two replicates brings nothing.
     found = deterrence_ratio([2, 2], [8, 0], rng)
     assert found == Estimate(0.5, 0.25, float("inf"))
-    assert str(found) == "0.500 (0.250 to inf)"
+    assert str(found) == f"{found}" == "0.500 (0.250 to inf)"
+    assert f"{found:.1f}" == "0.5 (0.2 to inf)"
 
 
 @given(
