@@ -114,7 +114,7 @@ comparison = compare(
 )
 names = ["none", "noise 0.2", "top tenth"]
 comparison.runs["protection"] = np.repeat(names, 2)
-comparison.plot_front()
+comparison.plot("front")
 # %%
 print(comparison.table[["accuracy_after", "leakage", "megabytes"]].round(3))
 assert comparison.table.loc["noise 0.2", "leakage"] < comparison.table.loc["none", "leakage"]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli.shared import Bar, Json, Out, Seed, interrupted, parameters, table_of
-
-if TYPE_CHECKING:
-    from fedfm_sim.mechanisms.auditing import AuditReport
-
-CAVEAT = "Searched gains are lower bounds (at least); no violation seen is no proof."
+from fedfm_sim.cli.shared import (
+    Bar,
+    Json,
+    Out,
+    Seed,
+    interrupted,
+    parameters,
+    print_report_path,
+    table_of,
+)
 
 #: How verdicts are coloured.
 COLOURS = {"violated": "red", "not violated": "green", "does not apply": "dim"}
@@ -33,71 +37,28 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look for violations of what a payment mechanism should keep, and show the worst."""
-    import pandas as pd
-
-    from fedfm_sim.experiments.files import write_text
-    from fedfm_sim.mechanisms.auditing import POPULATIONS, audit
-    from fedfm_sim.reporting.audit_figures import draw_audit
-    from fedfm_sim.reporting.page import Section, write_page
+    from fedfm_sim.experiments.mechanism_audit import CAVEAT
+    from fedfm_sim.experiments.mechanism_audit import audit as audit_mechanism
 
     chosen = parameters(set_, "winners=3")
-    drawn_from = POPULATIONS.build({"name": population, "participants": participants})
     try:
         with Bar("instances") as bar:
-            report = audit(mechanism, drawn_from, instances, seed, chosen, bar)
+            made = audit_mechanism(
+                mechanism, population, participants, instances, seed, chosen, bar
+            )
     except KeyboardInterrupt:
         raise interrupted("nothing is kept") from None
     folder = out or Path("runs") / f"audit-{mechanism}"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = _rows(report)
-    facts: dict[str, Any] = {
-        "mechanism": {"name": mechanism, **report.mechanism.model_dump()},
-        "population": {"name": population, **report.population.model_dump()},
-        "instances": instances,
-        "seed": seed,
-        "findings": report.to_records(),
-    }
-    write_text(folder / "audit.json", json.dumps(facts, indent=2, allow_nan=False) + "\n")
-    report.to_frame().to_parquet(folder / "audit.parquet")
-    figure = draw_audit(report)
-    figure.savefig(folder / "audit.png", dpi=130)
-    write_page(
-        folder / "report.html",
-        f"Audit of {mechanism}",
-        f"{instances} instances of {participants} ({population}), seed {seed}. {CAVEAT}",
-        [
-            Section("What was looked for", figure=figure),
-            Section("The worst instance of each", table=pd.DataFrame(rows)),
-            Section("Parameters", listing=json.dumps(facts["mechanism"], indent=2)),
-        ],
-    )
+    made.save(folder)
     if as_json:
-        print(json.dumps(facts, allow_nan=False))
+        print(json.dumps(made.summary, allow_nan=False))
         return
     console = Console()
-    title = f"Audit of {mechanism} on {instances} instances"
-    console.print(table_of([_coloured(row) for row in rows], title))
+    rows = [row | {"verdict": _coloured(row["verdict"])} for row in made.rows()]
+    console.print(table_of(rows, f"Audit of {mechanism} on {instances} instances"))
     console.print(CAVEAT)
-    console.print(f"report: {folder}/report.html", soft_wrap=True)
+    print_report_path(folder, made, console)
 
 
-def _rows(report: AuditReport) -> list[dict[str, str]]:
-    """Return what was found as it is shown."""
-    rows = []
-    for each in report.findings:
-        bound = "at least " if each.lower_bound and each.verdict == "violated" else ""
-        rows.append(
-            {
-                "property": each.name,
-                "verdict": each.verdict,
-                "worst": f"{bound}{each.worst:.3g} {each.unit}" if each.applies else "",
-                "violated in": f"{each.share_violated:.0%}" if each.applies else "",
-                "worst instance": each.describe(),
-            }
-        )
-    return rows
-
-
-def _coloured(row: dict[str, str]) -> dict[str, str]:
-    colour = COLOURS[row["verdict"]]
-    return row | {"verdict": f"[{colour}]{row['verdict']}[/]"}
+def _coloured(verdict: str) -> str:
+    return f"[{COLOURS[verdict]}]{verdict}[/]"

@@ -16,7 +16,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import Registry
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from fedfm_sim.experiments.reported import Reported
 
 Name = Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")]
 Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
@@ -76,17 +76,17 @@ def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
     return found
 
 
-def records(table: pd.DataFrame) -> Any:
-    """Return a table's rows for JSON, with null for what is infinite or missing."""
-    return json.loads(table.to_json(orient="records"))
-
-
 def table_of(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Table:
     """Return rows of the same keys as a table."""
     table = Table(*(rows[0] if rows else ()), title=title, box=None)
     for row in rows:
         table.add_row(*row.values())
     return table
+
+
+def print_report_path(folder: Path, made: Reported, console: Console) -> None:
+    """Say where the report is."""
+    console.print(f"report: {folder}/{made.report_name}", soft_wrap=True)
 
 
 def list_registered(

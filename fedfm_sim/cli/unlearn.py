@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli.shared import Json, parameters, records
+from fedfm_sim.cli.shared import Json, parameters
 
 
 def unlearn(
@@ -30,8 +30,7 @@ def unlearn(
     with errors.status("retraining, unlearning, comparing"):
         made = unlearn_run(run, client, method, chosen)
     if as_json:
-        rows = records(made.table)
-        print(json.dumps({"client": client, "method": method, "models": rows}))
+        print(json.dumps(made.summary))
         return
     print_forgetting(made.table, console)
     console.print(f"adapter without participant {client}: {made.folder}/adapter", soft_wrap=True)

@@ -6,10 +6,8 @@ chooses how to aggregate. Every profile is a federation that was trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,87 +15,16 @@ from joblib import Parallel, delayed, parallel_config
 
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import Progress
+from fedfm_sim.experiments.attack_result import AttackGame
 from fedfm_sim.experiments.files import write_parquet
 from fedfm_sim.experiments.robustness import robustness, told_attackers
-from fedfm_sim.games.empirical import EmpiricalGame, Intervals
-from fedfm_sim.games.estimates import deterrence_ratio
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
-
-Progress = Callable[[int, int], None]
 
 #: What the attackers choose from, and how the server aggregates, unless told otherwise.
 ATTACKS = (HONEST, "label-flip", "sign-flip", "gaussian", "min-max", "backdoor")
 RULES = ("fedavg", "median", "norm-clipping", "multi-krum", "divide-and-conquer", "foolsgold")
-
-
-@dataclass(frozen=True, eq=False)
-class AttackGame:
-    """The game and what it was measured on.
-
-    Attributes
-    ----------
-    cells : DataFrame
-        One row per attack, defence and seed: the attackers' ``cost`` and ``benefit``, and the
-        payoffs of ``attackers`` and ``server``, money.
-    empirical : EmpiricalGame
-        Players: attackers, server.
-    """
-
-    cells: pd.DataFrame
-    empirical: EmpiricalGame
-
-    roles: ClassVar[tuple[str, str]] = ("attackers", "server")
-
-    @property
-    def actions(self) -> tuple[tuple[str, ...], ...]:
-        """What each role chooses from."""
-        return self.empirical.actions
-
-    def solve(self, rng: np.random.Generator) -> tuple[Intervals, ...]:
-        """Return the equilibria with bootstrap intervals over seeds."""
-        return self.empirical.solve(rng)
-
-    def exploitability(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Return what attackers gain against each rule alone, by the best reply to it.
-
-        Columns ``defence``, ``attack`` (the best reply), ``gain`` over contributing with its
-        interval ``low`` to ``high``, and the ``server``'s payoff, money.
-
-        Raises
-        ------
-        UserError
-            When contributing is not among the actions.
-        """
-        attacks, rules = self.actions
-        if HONEST not in attacks:
-            raise UserError(f"gains over '{HONEST}' need it among the attackers' actions")
-        honest, rows = np.eye(len(attacks))[attacks.index(HONEST)], []
-        for d, rule in enumerate(rules):
-            gain = self.empirical.exploitability([honest, np.eye(len(rules))[d]], rng, player=0)
-            best = int(self.empirical.game.payoffs[0, :, d].argmax())
-            server = float(self.empirical.game.payoffs[1, best, d])
-            row = {"defence": rule, "attack": attacks[best], "gain": gain.value}
-            rows.append(row | {"low": gain.low, "high": gain.high, "server": server})
-        return pd.DataFrame(rows)
-
-    def deterrence(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Return the attackers' cost over benefit, a row for each attack under each rule.
-
-        Columns ``attack``, ``defence``, ``cost`` and ``benefit`` (means, money), and the
-        ``ratio`` with its interval ``low`` to ``high``: see
-        `fedfm_sim.games.deterrence_ratio`.
-        """
-        rows = []
-        for (attack, rule), own in self.cells.groupby(["attack", "defence"], sort=False):
-            if attack == HONEST:
-                continue
-            ratio = deterrence_ratio(own["cost"], own["benefit"], rng)
-            means = {name: float(own[name].mean()) for name in ("cost", "benefit")}
-            row = {"attack": attack, "defence": rule, **means, "ratio": ratio.value}
-            rows.append(row | {"low": ratio.low, "high": ratio.high})
-        columns = ["attack", "defence", "cost", "benefit", "ratio", "low", "high"]
-        return pd.DataFrame(rows, columns=columns)
 
 
 def attack_game(
@@ -150,21 +77,19 @@ def attack_game(
             parts.append(part)
             if progress is not None:
                 progress(len(parts), len(seeds) + extra)
-    played = _played(parts)
+    played = _played(scenario, parts)
     for number in range(extra):
         place = played.empirical.most_wanted()[0]
         attack, defence = ((names[at],) for names, at in zip(played.actions, place, strict=True))
         parts.append(_cells(scenario, max(seeds) + 1 + number, attack, defence, out, resume))
-        played = _played(parts)
+        played = _played(scenario, parts, number + 1)
         if progress is not None:
             progress(len(parts), len(seeds) + extra)
     return played
 
 
-def _played(parts: Sequence[pd.DataFrame]) -> AttackGame:
-    cells = pd.concat(parts, ignore_index=True)
-    players = ("attack", "defence")
-    return AttackGame(cells, EmpiricalGame.from_frame(cells, players, ("attackers", "server")))
+def _played(scenario: Scenario, parts: Sequence[pd.DataFrame], extra: int = 0) -> AttackGame:
+    return AttackGame(scenario, pd.concat(parts, ignore_index=True), extra)
 
 
 def _cells(

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import Progress
 from fedfm_sim.experiments.batch import Plan, run_all
-from fedfm_sim.experiments.files import write_parquet
+from fedfm_sim.experiments.reported import Page, Reported, records
 from fedfm_sim.reporting.comparison import draw_comparison, draw_front
+from fedfm_sim.reporting.page import Section
 from fedfm_sim.scenarios.loader import load_scenario
-
-Progress = Callable[[int, int], None]
 
 #: What is compared, and how tables and pictures head it. Paid is per round, utility
 #: (U) per participant and round, both in money, and so is epsilon* of Eq. 13.
@@ -38,8 +38,8 @@ MEASURES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Reported):
     """The outcomes of a scenario under alternatives.
 
     Attributes
@@ -54,6 +54,9 @@ class Comparison:
     scenario: str
     keys: tuple[str, ...]
     runs: pd.DataFrame
+
+    # Each run has a report of its own; the pictures are kept beside them.
+    report_name = ""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -72,17 +75,44 @@ class Comparison:
         measured = [name for name in MEASURES if self.runs[name].fillna(0).any()]
         return self.runs.groupby(list(self.keys), sort=False)[measured]
 
-    def plot(self) -> Figure:
-        """Draw every measure as a panel of bars, one bar per alternative."""
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The scenario, what was varied, and the means by alternative."""
+        means = records(self.table.reset_index())
+        return {"scenario": self.scenario, "keys": list(self.keys), "means": means}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per alternative and seed."""
+        return self.runs
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the runs."""
+        return {"comparison": self.runs}
+
+    def page(self) -> Page:
+        """Return the measures by alternative and the front, as pictures and as a table."""
         heading = f"{self.scenario}: by {', '.join(self.keys)}"
-        return draw_comparison(self.table, self.spread, MEASURES, heading)
+        bars = partial(draw_comparison, self.table, self.spread, MEASURES, heading)
+        front = partial(draw_front, self.runs, self.keys, f"{self.scenario}: Eq. 1")
+        return Page(
+            heading,
+            "Means over seeds, with two standard errors where there are several.",
+            [
+                Section("By alternative", figure=bars, name="comparison"),
+                Section(
+                    "Accuracy against leakage and bytes (Eq. 1)",
+                    "What nothing beats in all three is filled.",
+                    front,
+                    name="front",
+                ),
+                Section("Means", table=self.table.reset_index()),
+            ],
+        )
 
-    def plot_front(self) -> Figure:
-        """Draw accuracy against leakage and bytes; what nothing beats in all three is marked."""
-        return draw_front(self.runs, self.keys, f"{self.scenario}: Eq. 1")
-
-    def __repr__(self) -> str:
-        return f"Comparison({self.scenario} over {', '.join(self.keys)})\n{self.table.round(3)}"
+    def lines(self) -> list[str]:
+        """Return what was varied, and the table of means."""
+        head = f"{self.scenario} over {', '.join(self.keys)}"
+        return [head, *str(self.table.round(3)).splitlines()]
 
 
 def compare(
@@ -146,7 +176,7 @@ def compare(
     ]
     comparison = Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
     if folder is not None:
-        _save(comparison, folder)
+        comparison.save(folder)
     return comparison
 
 
@@ -164,9 +194,3 @@ def _measures(summary: Mapping[str, Any]) -> dict[str, float]:
 def _folder_name(chosen: Mapping[str, str], seed: int) -> str:
     parts = [*(f"{key}={value}" for key, value in chosen.items()), f"seed={seed}"]
     return re.sub(r"[^\w.=,+-]", "_", ",".join(parts))
-
-
-def _save(comparison: Comparison, folder: Path) -> None:
-    write_parquet(folder / "comparison.parquet", comparison.runs)
-    comparison.plot().savefig(folder / "comparison.png", dpi=130)
-    comparison.plot_front().savefig(folder / "front.png", dpi=130)

@@ -9,8 +9,7 @@ learning participants and other seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ import pandas as pd
 
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.progress import Progress
 from fedfm_sim.experiments.batch import Finished, Plan, run_all
-from fedfm_sim.games.estimates import deterrence_ratio
+from fedfm_sim.experiments.design_result import Design, in_words
 from fedfm_sim.mechanisms.theory.deterrence import (
     Deterrent,
     Temptations,
@@ -30,8 +30,6 @@ from fedfm_sim.mechanisms.theory.deterrence import (
 from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
 
-Progress = Callable[[int, int], None]
-
 #: What is least: money that the server spends in a round (on payments, audits and interest for
 #: deposits), that less what the accuracy gained is worth, the audit rate, or the fine.
 OBJECTIVES = ("budget", "surplus", "audits", "fines")
@@ -40,69 +38,6 @@ OBJECTIVES = ("budget", "surplus", "audits", "fines")
 TRIED = (1.0, 0.8)
 
 _MEASURES = ["benefit", "confiscated", "convicted"]
-
-
-@dataclass(frozen=True, eq=False)
-class Design:
-    """What was found, and what it was found on.
-
-    Attributes
-    ----------
-    objective : str
-    setting : str
-        Name of the alternative that is cheapest; "scenario" for the scenario itself.
-    scenario : Scenario
-        It, with the designed audit rate, fine and deposit.
-    deterrent : Deterrent
-    cost : float
-        The objective at the designed point.
-    settings : DataFrame
-        One row per alternative: its ``rate``, ``fine``, ``cost``, ``payments`` and ``value``
-        of accuracy per round, and ``why`` where nothing deters.
-    temptations : DataFrame
-        One row per deviation of the best alternative: ``seed``, ``path`` (what the malicious
-        play), ``round``, ``participant``, ``kind``, ``action``, and `Temptations`' columns.
-    frontier : DataFrame
-        ``fine``, the least audit ``rate``, and by seeds its ``low`` and ``high``.
-    trials : DataFrame
-        One row per trial: ``part`` of the designed rate, ``policy``, ``seed``, ``honest``
-        share of rounds without an attack in the last third, and ``tempted``, how many measured
-        deviations gain there.
-    """
-
-    objective: str
-    setting: str
-    scenario: Scenario
-    deterrent: Deterrent
-    cost: float
-    settings: pd.DataFrame
-    temptations: pd.DataFrame
-    frontier: pd.DataFrame
-    trials: pd.DataFrame
-
-    @property
-    def binding(self) -> str:
-        """The deviation that the audit rate is for, in words."""
-        return in_words(self.temptations.iloc[self.deterrent.binding])
-
-    def ratios(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Return the expected sanction over the benefit of deviations, at the designed point.
-
-        One row for what the malicious play and what is deviated to: ``path``, ``action``,
-        ``benefit`` and ``sanction`` (means over participants, rounds and seeds, money per
-        round), and the ``ratio`` of them with its interval ``low`` to ``high`` over seeds;
-        infinite where the deviation brings nothing or less.
-        """
-        point, table = self.deterrent, self.temptations
-        sanction = point.rate * (table["confiscated"] + point.fine * table["convicted"])
-        rows = []
-        grouped = table.assign(sanction=sanction).groupby(["path", "action"], sort=False)
-        for (path, action), own in grouped:
-            seeds = own.groupby("seed")[["benefit", "sanction"]].mean()
-            ratio = deterrence_ratio(seeds["sanction"], seeds["benefit"], rng)
-            row = {"path": path, "action": action, **seeds.mean(), "ratio": ratio.value}
-            rows.append(row | {"low": ratio.low, "high": ratio.high})
-        return pd.DataFrame(rows)
 
 
 def design(
@@ -192,15 +127,6 @@ def temptations_of(runs: Sequence[Finished]) -> pd.DataFrame:
         path = run.plan.name.split(",")[1]
         parts.append(over.reset_index().assign(seed=run.plan.seed, path=path))
     return pd.concat(parts, ignore_index=True)[["seed", "path", *keys, "action", *_MEASURES]]
-
-
-def in_words(row: pd.Series) -> str:
-    """Return a row of temptations as a phrase."""
-    others = "all others are honest" if row["path"] == HONEST else f"the malicious {row['path']}"
-    return (
-        f"participant {row['participant']} ({row['kind']}, seed {row['seed']}): "
-        f"{row['action']} in round {row['round']} while {others}"
-    )
 
 
 def _alternatives(scenario: Scenario) -> dict[str, Scenario]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import Tensor, from_numpy
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.experiments.files import write_text
+from fedfm_sim.experiments.forgetting import Forgetting
 from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_scenario
@@ -35,26 +35,6 @@ from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
 
 LEDGER = "unlearned.json"
-
-
-@dataclass(frozen=True, eq=False)
-class Forgetting:
-    """What unlearning a run gave.
-
-    Attributes
-    ----------
-    client : int
-    method : str
-    table : DataFrame
-        The original, the unlearned and the retrained model: see `verification.compare`.
-    folder : Path
-        Where the adapter without the participant is.
-    """
-
-    client: int
-    method: str
-    table: pd.DataFrame
-    folder: Path
 
 
 def save_history(folder: Path, history: Sequence[PastRound], done: int = 0) -> None:

@@ -145,14 +145,23 @@ FORGETTING = {
 }
 
 
+def forgetting_headings(table: pd.DataFrame) -> dict[str, str]:
+    """Return the columns of an unlearning comparison that have figures, with their headings."""
+    return {
+        name: heading
+        for name, (heading, _) in FORGETTING.items()
+        if name in table and not table[name].isna().all()
+    }
+
+
 def print_forgetting(table: pd.DataFrame, console: Console) -> None:
     """Print unlearned models beside the original and the retrained one."""
     shown = Table(title="Measured beside retraining without the data", box=None)
     shown.add_column("executor", no_wrap=True)
-    columns = {k: v for k, v in FORGETTING.items() if k in table and not table[k].isna().all()}
-    for heading, _ in columns.values():
+    columns = forgetting_headings(table)
+    for heading in columns.values():
         shown.add_column(heading, justify="right")
     for _, row in table.iterrows():
-        cells = (shape.format(row[name]) for name, (_, shape) in columns.items())
+        cells = (FORGETTING[name][1].format(row[name]) for name in columns)
         shown.add_row(str(row["executor"]), *cells)
     console.print(shown)

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import fedfm_sim as fs
 from fedfm_sim.cli import app
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.attack_game import AttackGame, attack_game, priced
-from fedfm_sim.games import EmpiricalGame
+from fedfm_sim.experiments.attack_game import attack_game, priced
+from fedfm_sim.experiments.attack_result import AttackGame
 
 SMALL = ["rounds=2", "participants.count=6", "participants.malicious=2"]
 
@@ -50,8 +50,7 @@ def test_what_rules_leave_to_gain_by_hand() -> None:
         for rule, benefit in (("open", brought * (cost > 0)), ("shut", 0.0))
     ]  # fmt: skip
     cells = pd.DataFrame(rows)
-    players = ("attack", "defence"), ("attackers", "server")
-    game = AttackGame(cells, EmpiricalGame.from_frame(cells, *players))
+    game = AttackGame(fs.load_scenario("attack-defence-game"), cells)
     rng = np.random.default_rng(0)
     exploited = game.exploitability(rng).set_index("defence")
     assert list(exploited.loc["open"]) == ["backdoor", 4, 2, 6, 4]

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
-from typer.testing import CliRunner
 
-from fedfm_sim.cli.audit import audit as audit_command
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
@@ -159,38 +153,6 @@ def test_bad_populations_are_refused(fields: dict[str, float], message: str) -> 
     with pytest.raises(NestedError) as caught:
         POPULATIONS.build({"name": "lognormal-costs", **fields})
     assert re.search(message, caught.value.line)
-
-
-def app() -> typer.Typer:
-    made = typer.Typer()
-    made.command()(audit_command)
-    return made
-
-
-def test_the_command_writes_and_prints_the_report(tmp_path: Path) -> None:
-    arguments = ["lowest-price", "--participants", "2", "--instances", "2", "--seed", "3"]
-    shown = CliRunner().invoke(
-        app(), [*arguments, "--set", "winners=1", "--out", str(tmp_path)], env={"COLUMNS": "200"}
-    )
-    assert shown.exit_code == 0, shown.output
-    assert "incentive compatibility" in shown.output
-    facts = json.loads((tmp_path / "audit.json").read_text())
-    assert facts["mechanism"] == {"name": "lowest-price", "winners": 1, "reserve": 0.1}
-    assert facts["population"]["participants"] == 2
-    frame = pd.read_parquet(tmp_path / "audit.parquet")
-    assert list(frame.index) == [row["property"] for row in facts["findings"]]
-    assert frame["worst"].isna().sum() == 1
-    assert (tmp_path / "audit.png").stat().st_size > 10_000
-    again = CliRunner().invoke(
-        app(), [*arguments, "--set", "winners=1", "--out", str(tmp_path), "--json"]
-    )
-    assert json.loads(again.stdout) == facts
-
-
-def test_the_command_refuses_what_is_no_parameter() -> None:
-    for bad in ("winners", "=3", "winners=0"):
-        result = CliRunner().invoke(app(), ["lowest-price", "--instances", "1", "--set", bad])
-        assert isinstance(result.exception, UserError)
 
 
 def test_the_picture_has_a_row_for_every_property() -> None:
