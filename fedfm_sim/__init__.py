@@ -9,10 +9,10 @@ from fedfm_sim.core.errors import UserError
 
 if TYPE_CHECKING:
     from fedfm_sim import games, mechanisms
-    from fedfm_sim.experiments import run
     from fedfm_sim.experiments.attack_game import attack_game
     from fedfm_sim.experiments.design import design
     from fedfm_sim.experiments.federation_game import federation_game
+    from fedfm_sim.experiments.run import run
     from fedfm_sim.scenarios import Scenario, load_scenario
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 _PLACES = {
     "Scenario": "fedfm_sim.scenarios",
     "load_scenario": "fedfm_sim.scenarios",
-    "run": "fedfm_sim.experiments",
+    "run": "fedfm_sim.experiments.run",
     "attack_game": "fedfm_sim.experiments.attack_game",
     "design": "fedfm_sim.experiments.design",
     "federation_game": "fedfm_sim.experiments.federation_game",

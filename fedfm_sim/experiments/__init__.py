@@ -1,5 +1,1 @@
-"""Runs from start to finish: progress, files, interruption."""
-
-from fedfm_sim.experiments.run import run
-
-__all__ = ["run"]
+"""Runs from start to finish: progress, files, interruption; audits need no torch."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from fedfm_sim.games.deviation import DeviationTest
-from fedfm_sim.scenarios.schema import Scenario
+if TYPE_CHECKING:
+    # Scenarios know the attacks, and with them torch; a figure of a table needs neither.
+    from fedfm_sim.games.deviation import DeviationTest
+    from fedfm_sim.scenarios.schema import Scenario
 
 
 class Leaving(Protocol):
