@@ -23,10 +23,6 @@ SMALL = ["--set", "rounds=2", "--set", "participants.count=5", "--set", "deviati
 COMMAND = [sys.executable, "-m", "fedfm_sim"]
 
 
-def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd)
-
-
 def printed(*arguments: str) -> str:
     """Return what a command prints, tried in this process: a new one takes seconds to begin."""
     done = CliRunner().invoke(app, arguments)
@@ -36,9 +32,7 @@ def printed(*arguments: str) -> str:
 
 def test_json_is_one_object_and_the_same_bytes_twice(tmp_path: Path) -> None:
     out = ["--out", str(tmp_path / "run")]
-    first = call("run", "quickstart", "--seed", "7", "--json", *SMALL, *out)
-    assert first.returncode == 0, first.stderr
-    one = json.loads(first.stdout)
+    one = json.loads(printed("run", "quickstart", "--seed", "7", "--json", *SMALL, *out))
     two = json.loads(printed("run", "quickstart", "--seed", "7", "--json", *SMALL))
     keys = {"accuracy_before", "accuracy_after", "attack_success", "utility_by_kind"}
     assert keys | {"epsilon_star", "money_error", "timing"} <= set(one)
@@ -98,6 +92,16 @@ def test_a_mistake_ends_with_exit_code_2_and_one_line(
         assert word in line
 
 
+def test_a_process_of_its_own_ends_alike_and_loads_no_model_for_the_economics() -> None:
+    command = [sys.executable, "-X", "importtime", *COMMAND[1:], "audit", "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    *loaded, line = done.stderr.splitlines()
+    assert line.startswith("fedfm-sim: unknown mechanism 'nothing'")
+    assert not {"torch", "mesa"} & {row.split("|")[-1].strip() for row in loaded}
+
+
 def test_mechanisms_are_listed_with_what_they_promise() -> None:
     listed = json.loads(printed("mechanisms", "--json"))
     assert listed["reputation-auction"]["truthful"] is True
@@ -125,7 +129,8 @@ def test_scenarios_are_listed() -> None:
 
 def test_ctrl_c_leaves_a_readable_partial_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    arguments = ["run", "honest-only", "--set", "rounds=5000", "--set", "contribution.every=0"]
+    arguments = ["run", "honest-only", "--set", "rounds=5000", "--set", "contribution.every=0",
+                 "--set", "participants.count=3"]  # fmt: skip
     process = subprocess.Popen(
         [*COMMAND, *arguments, "--json", "--out", str(folder)],
         stdout=subprocess.PIPE,
