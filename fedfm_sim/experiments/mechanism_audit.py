@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedfm_sim.core.progress import Progress
+from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.experiments.reported import Page, Reported
 from fedfm_sim.mechanisms.auditing import POPULATIONS, AuditReport, Finding
 from fedfm_sim.mechanisms.auditing import audit as look_for_violations
@@ -96,7 +96,7 @@ def audit(
     instances: int = 200,
     seed: int = 0,
     parameters: Mapping[str, Any] = MappingProxyType({}),
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
 ) -> MechanismAudit:
     """Look for violations of what a mechanism should keep: see `mechanisms.auditing.audit`.
 

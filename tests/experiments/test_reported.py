@@ -16,7 +16,7 @@ from fedfm_sim.experiments.compare import MEASURES, Comparison
 from fedfm_sim.experiments.design_result import Design
 from fedfm_sim.experiments.forgetting import Forgetting
 from fedfm_sim.experiments.reported import Reported
-from fedfm_sim.mechanisms.deterrence import Deterrent
+from fedfm_sim.mechanisms.theory.deterrence import Deterrent
 
 
 def game() -> Reported:

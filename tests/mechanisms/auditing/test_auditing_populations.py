@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 
 from fedfm_sim.core.arrays import Array
-from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.mechanisms import Market
 from fedfm_sim.mechanisms.auditing import POPULATIONS, audit
