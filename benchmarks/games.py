@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import warnings
 from fractions import Fraction
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -108,7 +107,7 @@ def attackers_and_server(seeds: list[range], jobs: int) -> None:
     for own in seeds:
         started = perf_counter()
         with TemporaryDirectory() as folder:
-            played = attack_game(scenario, own, out=Path(folder), jobs=jobs)
+            played = attack_game(scenario, own, workshop=fs.Workshop.at(folder, jobs=jobs))
         rng = Streams(own[0], scenario.name).generator("bootstrap")
         found = played.solve(rng)
         solved.append(found)
@@ -177,7 +176,7 @@ def federations(jobs: int) -> None:
     """Print the equilibria of the scenarios with a [game]."""
     for name in ("inspection-game", "reporting-game", "collusion"):
         scenario, started = fs.load_scenario(name), perf_counter()
-        game = fs.federation_game(scenario, range(3), jobs=jobs)
+        game = fs.federation_game(scenario, range(3), fs.Workshop.at(jobs=jobs))
         console.print(f"{name}: {len(game.runs)} runs in {perf_counter() - started:.0f} s")
         rng = Streams(0, name).generator("bootstrap")
         found = game.solve(rng)
@@ -195,7 +194,7 @@ def federations(jobs: int) -> None:
 def deterrence(jobs: int) -> None:
     """Print the designed sanctions, and what learning participants do there and at 80 %."""
     started = perf_counter()
-    made = fs.design(fs.load_scenario("backdoor-deterrence"), jobs=jobs)
+    made = fs.design(fs.load_scenario("backdoor-deterrence"), workshop=fs.Workshop.at(jobs=jobs))
     point = made.deterrent
     console.print(
         f"backdoor-deterrence: audit rate {point.rate:.3f}, fine {point.fine:.2f}, the server "

@@ -12,16 +12,20 @@ if TYPE_CHECKING:
     from fedfm_sim.experiments.attack_game import attack_game
     from fedfm_sim.experiments.design import design
     from fedfm_sim.experiments.federation_game import federation_game
+    from fedfm_sim.experiments.loading import load
     from fedfm_sim.experiments.run import run
+    from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.scenarios import Scenario, load_scenario
 
 __all__ = [
     "Scenario",
     "UserError",
+    "Workshop",
     "attack_game",
     "design",
     "federation_game",
     "games",
+    "load",
     "load_scenario",
     "mechanisms",
     "run",
@@ -31,7 +35,9 @@ __all__ = [
 _PLACES = {
     "Scenario": "fedfm_sim.scenarios",
     "load_scenario": "fedfm_sim.scenarios",
+    "load": "fedfm_sim.experiments.loading",
     "run": "fedfm_sim.experiments.run",
+    "Workshop": "fedfm_sim.experiments.workshop",
     "attack_game": "fedfm_sim.experiments.attack_game",
     "design": "fedfm_sim.experiments.design",
     "federation_game": "fedfm_sim.experiments.federation_game",

@@ -34,7 +34,7 @@ scenario = fs.load_scenario(
      "design.policies=['best-response', 'replicator']"],
 )  # fmt: skip
 folder = TemporaryDirectory()
-made = fs.design(scenario, "budget", seeds=[0], out=folder.name)
+made = fs.design(scenario, "budget", seeds=[0], workshop=fs.Workshop.at(folder.name))
 point = made.deterrent
 print(
     f"audit rate {point.rate:.3f}, fine and deposit {point.fine:.2f}: {made.cost:.2f} money a round"
@@ -88,7 +88,7 @@ alternatives = {
 both = scenario.model_copy(
     update={"design": scenario.design.model_copy(update={"settings": alternatives})}
 )
-compared = fs.design(both, "surplus", seeds=[0], out=folder.name, trials=0)
+compared = fs.design(both, "surplus", seeds=[0], workshop=fs.Workshop.at(folder.name), trials=0)
 compared.settings.round(3)
 
 # %%

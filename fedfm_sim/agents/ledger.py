@@ -39,6 +39,15 @@ class Line:
     meaning: str
     price: str | None = None
 
+    def add(self, total: Any, amount: Any, prices: Prices) -> Any:
+        """Add the money of an amount to a total, or take it away; an array is changed in place."""
+        money = amount if self.price is None else getattr(prices, self.price) * amount
+        if self.sign > 0:
+            total += money
+        else:
+            total -= money
+        return total
+
 
 #: Eq. 12 line by line, in the order in which it is added up. A new term is a line here, an
 #: amount where it is measured (`fedfm_sim.simulation.play.Play.stakes_of`), and a price.
@@ -116,12 +125,8 @@ class Utility:
             amount = self.amounts.get(line.name, 0.0) if line.name in names else 0.0
             if _is_nothing(amount):
                 continue
-            money = amount if line.price is None else getattr(self.prices, line.price) * amount
             # The sum starts as a number, so that an array that it becomes is our own.
-            if line.sign > 0:
-                total += money
-            else:
-                total -= money
+            total = line.add(total, amount, self.prices)
         return cast(Amount, total)
 
 

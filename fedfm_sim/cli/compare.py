@@ -25,17 +25,18 @@ def compare(
     """Run a scenario under alternatives, side by side."""
     from fedfm_sim.experiments.compare import MEASURES
     from fedfm_sim.experiments.compare import compare as compare_runs
+    from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.reporting.tables import print_comparison
 
     folder = out or Path("runs") / f"compare-{Path(name).stem}"
     choices = dict(_alternatives(text) for text in over)
     try:
         with Bar("runs") as bar:
-            result = compare_runs(
-                name, choices, range(seed, seed + seeds), folder, set_ or [], resume, bar
-            )
+            workshop = Workshop.at(folder, resume, progress=bar, reports=True)
+            result = compare_runs(name, choices, range(seed, seed + seeds), set_ or [], workshop)
     except KeyboardInterrupt:
         raise interrupted("go on with --resume") from None
+    result.save(folder)
     if as_json:
         print(result.runs.to_json(orient="split", index=False))
         return

@@ -43,6 +43,7 @@ def design(
 ) -> None:
     """Find the cheapest audit rate and fine that make honesty everybody's best reply."""
     from fedfm_sim.experiments.design import design as find
+    from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
@@ -50,7 +51,8 @@ def design(
     seeds = range(seed, seed + replicates)
     try:
         with Bar("runs") as bar:
-            made = find(scenario, objective, seeds, folder, resume, bar, jobs, trials)
+            workshop = Workshop.at(folder, resume, jobs, bar)
+            made = find(scenario, objective, seeds, workshop, trials)
     except KeyboardInterrupt:
         raise interrupted("go on with --resume") from None
     made.save(folder)

@@ -52,6 +52,7 @@ def equilibrium(
     from fedfm_sim.experiments.attack_game import ATTACKS, RULES, attack_game
     from fedfm_sim.experiments.attack_result import AttackGame
     from fedfm_sim.experiments.federation_game import federation_game
+    from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
@@ -60,13 +61,14 @@ def equilibrium(
     played: MeasuredGame
     try:
         with Bar("runs") as bar:
+            workshop = Workshop.at(folder, resume, jobs, bar)
             if scenario.game is None:
                 chosen = _names(attacks, ATTACKS), _names(defences, RULES)
-                played = attack_game(scenario, seeds, *chosen, folder, resume, bar, jobs, extra)
+                played = attack_game(scenario, seeds, *chosen, workshop, extra)
             elif attacks or defences or extra:
                 raise UserError("--attacks, --defences and --extra: not for a scenario with [game]")
             else:
-                played = federation_game(scenario, seeds, folder, resume, bar, jobs)
+                played = federation_game(scenario, seeds, workshop)
     except KeyboardInterrupt:
         raise interrupted("go on with --resume") from None
     played.save(folder)

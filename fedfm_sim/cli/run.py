@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli.shared import Bar, Json, Name, Out, Seed, Set, interrupted
+from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Seed, Set, interrupted
 
 
 def run(
@@ -21,6 +21,7 @@ def run(
     keep_updates: Annotated[
         bool, typer.Option("--keep-updates", help="Keep every round's updates, to unlearn later.")
     ] = False,
+    resume: Resume = False,
 ) -> None:
     """Run a scenario and show who gained what."""
     from fedfm_sim.experiments.run import run as run_scenario
@@ -32,7 +33,7 @@ def run(
     errors = Console(stderr=True)
     try:
         with Bar("rounds") as bar:
-            result = run_scenario(name, seed, folder, set_ or [], bar, keep_updates)
+            result = run_scenario(name, seed, folder, set_ or [], bar, keep_updates, resume=resume)
     except KeyboardInterrupt:
         raise interrupted("before the first round") from None
     if as_json:
@@ -45,5 +46,5 @@ def run(
             print_population(result, console)
         console.print(f"report: {folder}/report.html", soft_wrap=True)
     if result.summary["status"] != "finished":
-        errors.print(f"interrupted after {result.summary['rounds']} rounds; the results are kept")
+        errors.print(f"interrupted after {result.summary['rounds']} rounds; go on with --resume")
         raise typer.Exit(130)

@@ -23,7 +23,7 @@ Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the sam
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Keep the runs already there.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is already there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 
 

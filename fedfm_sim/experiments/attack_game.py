@@ -7,19 +7,15 @@ chooses how to aggregate. Every profile is a federation that was trained.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
 
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.progress import Progress
 from fedfm_sim.experiments.attack_result import AttackGame
-from fedfm_sim.experiments.files import write_parquet
 from fedfm_sim.experiments.robustness import robustness, told_attackers
-from fedfm_sim.scenarios.lock import to_toml
+from fedfm_sim.experiments.workshop import Cells, Workshop
 from fedfm_sim.scenarios.schema import Scenario
 
 #: What the attackers choose from, and how the server aggregates, unless told otherwise.
@@ -32,10 +28,7 @@ def attack_game(
     seeds: Sequence[int],
     attacks: Sequence[str] = ATTACKS,
     defences: Sequence[str] = RULES,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    jobs: int = 1,
+    workshop: Workshop | None = None,
     extra: int = 0,
 ) -> AttackGame:
     """Play every attack against every defence for every seed, and price the outcomes.
@@ -50,14 +43,8 @@ def attack_game(
 
     Parameters
     ----------
-    out : str or Path, optional
-        Folder in which each seed's cells are kept as they are finished.
-    resume : bool
-        Take the seeds whose cells are there.
-    progress : callable, optional
-        Called with (seeds finished, seeds).
-    jobs : int
-        Processes; each takes whole seeds, and the outcome is the same for any number.
+    workshop : Workshop, optional
+        Where the cells are played, and kept as each seed is finished.
     extra : int
         Profiles to play once more, one after the other and each with a seed of its own: that
         where another replicate would change the answer most (`EmpiricalGame.most_wanted`).
@@ -69,22 +56,15 @@ def attack_game(
     """
     if not seeds or len(attacks) < 1 or len(defences) < 1:
         raise UserError("a game needs at least one seed, one attack and one defence")
-    work = [delayed(_cells)(scenario, seed, attacks, defences, out, resume) for seed in seeds]
-    parts: list[pd.DataFrame] = []
-    # A process for each core is faster than threads; results come in the seeds' order.
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        for part in Parallel(n_jobs=jobs, return_as="generator")(work):
-            parts.append(part)
-            if progress is not None:
-                progress(len(parts), len(seeds) + extra)
+    workshop = workshop or Workshop()
+    jobs = [_job(scenario, seed, tuple(attacks), tuple(defences)) for seed in seeds]
+    parts = workshop.make(jobs)
     played = _played(scenario, parts)
     for number in range(extra):
         place = played.empirical.most_wanted()[0]
         attack, defence = ((names[at],) for names, at in zip(played.actions, place, strict=True))
-        parts.append(_cells(scenario, max(seeds) + 1 + number, attack, defence, out, resume))
+        parts += workshop.make([_job(scenario, max(seeds) + 1 + number, attack, defence)])
         played = _played(scenario, parts, number + 1)
-        if progress is not None:
-            progress(len(parts), len(seeds) + extra)
     return played
 
 
@@ -92,36 +72,20 @@ def _played(scenario: Scenario, parts: Sequence[pd.DataFrame], extra: int = 0) -
     return AttackGame(scenario, pd.concat(parts, ignore_index=True), extra)
 
 
-def _cells(
-    scenario: Scenario,
-    seed: int,
-    attacks: Sequence[str],
-    defences: Sequence[str],
-    out: str | Path | None,
-    resume: bool,
-) -> pd.DataFrame:
-    """Return one seed's priced cells, from the folder where they are to be found there."""
-    path = None if out is None else Path(out) / f"seed-{seed:05d}.parquet"
-    lock = to_toml(scenario.to_play(), seed)
-    if resume and path is not None and path.is_file():
-        stored = pd.read_parquet(path)
-        same = stored.pop("scenario").eq(lock).all() and "benefit" in stored
-        if (
-            same
-            and set(stored["attack"]) == set(attacks)
-            and set(stored["defence"]) == set(defences)
-        ):
-            return stored
-    played = dict.fromkeys([HONEST, *attacks])
-    frame = robustness(
-        scenario, {name: (name,) for name in played}, told_attackers(scenario, defences), seed
-    )
-    cells = priced(frame, scenario)
-    cells = cells[cells["attack"].isin(attacks)].reset_index(drop=True)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(path, cells.assign(scenario=lock))
-    return cells
+def _job(
+    scenario: Scenario, seed: int, attacks: tuple[str, ...], defences: tuple[str, ...]
+) -> Cells:
+    name = f"seed-{seed:05d}"
+    return Cells(name, scenario.to_play(), seed, (attacks, defences), priced_cells)
+
+
+def priced_cells(job: Cells) -> pd.DataFrame:
+    """Return one seed's cells of some attacks and defences, priced."""
+    attacks, defences = job.what
+    played = {name: (name,) for name in dict.fromkeys([HONEST, *attacks])}
+    rules = told_attackers(job.scenario, defences)
+    cells = priced(robustness(job.scenario, played, rules, job.seed), job.scenario)
+    return cells[cells["attack"].isin(attacks)].reset_index(drop=True)
 
 
 def priced(frame: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:

@@ -13,9 +13,8 @@ from typing import Any
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.progress import Progress
-from fedfm_sim.experiments.batch import Plan, run_all
 from fedfm_sim.experiments.reported import Page, Reported, records
+from fedfm_sim.experiments.workshop import Plan, Workshop
 from fedfm_sim.reporting.comparison import draw_comparison, draw_front
 from fedfm_sim.reporting.page import Section
 from fedfm_sim.scenarios.loader import load_scenario
@@ -119,10 +118,8 @@ def compare(
     scenario: str | Path,
     over: Mapping[str, Sequence[str]],
     seeds: Sequence[int] = (0,),
-    out: str | Path | None = None,
     overrides: Sequence[str] = (),
-    resume: bool = False,
-    progress: Progress | None = None,
+    workshop: Workshop | None = None,
 ) -> Comparison:
     """Run a scenario for every combination of alternatives and seeds.
 
@@ -134,14 +131,10 @@ def compare(
         Key to its alternatives, as in ``{"mechanism": ["fmore", "vcg"]}``.
     seeds : sequence of int
         The same for every alternative, so that differences are paired.
-    out : str or Path, optional
-        Folder: one folder per run in it, the table and the picture.
     overrides : sequence of str
         ``key=value``, for all alternatives.
-    resume : bool
-        Keep finished runs of ``out`` whose lock file says the same.
-    progress : callable, optional
-        Called with (runs finished, runs).
+    workshop : Workshop, optional
+        Where the runs are made and kept, each with its report.
 
     Returns
     -------
@@ -167,17 +160,11 @@ def compare(
         Plan(_folder_name(chosen, seed), variant, seed)
         for (chosen, seed), variant in zip(plans, loaded, strict=True)
     ]
-    folder = None if out is None else Path(out)
     rows = [
         {**chosen, "seed": seed, **_measures(done.summary)}
-        for (chosen, seed), done in zip(
-            plans, run_all(runs, folder, resume, progress, reports=True), strict=True
-        )
+        for (chosen, seed), done in zip(plans, (workshop or Workshop()).make(runs), strict=True)
     ]
-    comparison = Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
-    if folder is not None:
-        comparison.save(folder)
-    return comparison
+    return Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
 
 
 def _measures(summary: Mapping[str, Any]) -> dict[str, float]:

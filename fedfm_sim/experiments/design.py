@@ -10,7 +10,6 @@ learning participants and other seeds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,8 @@ import pandas as pd
 
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.progress import Progress
-from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.experiments.design_result import Design, in_words
+from fedfm_sim.experiments.workshop import Finished, Plan, Workshop
 from fedfm_sim.mechanisms.theory.deterrence import (
     Deterrent,
     Temptations,
@@ -44,10 +42,7 @@ def design(
     scenario: Scenario,
     objective: str = "budget",
     seeds: Sequence[int] = (0, 1, 2),
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    jobs: int = 1,
+    workshop: Workshop | None = None,
     trials: int = 1,
 ) -> Design:
     """Return the cheapest sanctions that make honesty a best reply.
@@ -61,8 +56,8 @@ def design(
         One of `OBJECTIVES`.
     seeds : sequence of int
         Of the trainings that are measured.
-    out, resume, progress, jobs
-        As for `run_all`; every run is kept.
+    workshop : Workshop, optional
+        Where the runs are made and kept.
     trials : int
         New seeds of the trials, after the measured ones, besides that of the binding
         deviation; 0 for no trial.
@@ -85,7 +80,8 @@ def design(
         for name, alternative in alternatives.items()
         for plan in _measurements(name, alternative, seeds)
     ]
-    runs = run_all(plans, out, resume, progress, jobs)
+    workshop = workshop or Workshop()
+    runs = workshop.make(plans)
     of = {
         name: [run for run in runs if run.plan.name.startswith(f"{name},")] for name in alternatives
     }
@@ -107,7 +103,7 @@ def design(
         settings,
         table,
         _frontier(table, scenario),
-        _trials(chosen, table, tried, out, resume, progress, jobs),
+        _trials(chosen, table, tried, workshop),
     )
 
 
@@ -238,10 +234,7 @@ def _trials(
     scenario: Scenario,
     table: pd.DataFrame,
     seeds: Sequence[int],
-    out: str | Path | None,
-    resume: bool,
-    progress: Progress | None,
-    jobs: int,
+    workshop: Workshop,
 ) -> pd.DataFrame:
     """Return what learning participants do at the designed point, and with fewer audits."""
     if not scenario.participants.malicious or not seeds:
@@ -260,7 +253,7 @@ def _trials(
             for seed in seeds:
                 plans.append(Plan(f"trial,{part:g},{policy},seed={seed}", trial, seed))
                 tried.append((part, policy, seed))
-    runs = run_all(plans, out, resume, progress, jobs)
+    runs = workshop.make(plans)
     return pd.DataFrame(
         [
             {

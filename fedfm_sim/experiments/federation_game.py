@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,8 @@ import pandas as pd
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.progress import Progress
-from fedfm_sim.experiments.batch import Finished, Plan, run_all
 from fedfm_sim.experiments.federation_result import FederationGame
+from fedfm_sim.experiments.workshop import Finished, Plan, Workshop
 from fedfm_sim.games.reduction import Reduction, deviation_preserving
 from fedfm_sim.games.symmetric import RoleSymmetricGame
 from fedfm_sim.scenarios.loader import overridden
@@ -32,10 +30,7 @@ SERVER = "server"
 def federation_game(
     scenario: Scenario,
     seeds: Sequence[int],
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    jobs: int = 1,
+    workshop: Workshop | None = None,
 ) -> FederationGame:
     """Play every profile of a scenario's ``[game]`` for every seed.
 
@@ -45,8 +40,8 @@ def federation_game(
 
     Parameters
     ----------
-    out, resume, progress, jobs
-        As for `run_all`; every run is kept.
+    workshop : Workshop, optional
+        Where the runs are made and kept.
 
     Raises
     ------
@@ -74,7 +69,7 @@ def federation_game(
         for played in [_fixed(rules[rule], kinds, actions, profile)]
         for seed in seeds
     ]
-    runs = run_all(plans, out, resume, progress, jobs)
+    runs = (workshop or Workshop()).make(plans)
     rows: list[dict[str, Any]] = []
     known: dict[int, dict[Any, Array]] = {seed: {} for seed in seeds}
     for (rule, profile), seed, run in zip(

@@ -6,23 +6,17 @@ format, and ``history/`` holds what was aggregated when the run kept it.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, from_numpy
+from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
-from fedfm_sim.experiments.files import write_text
+from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.forgetting import Forgetting
-from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_scenario
 from fedfm_sim.security.attacks import TriggerAttack
@@ -33,48 +27,6 @@ from fedfm_sim.security.unlearning.verification import Probes, compare
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates
-
-LEDGER = "unlearned.json"
-
-
-def save_history(folder: Path, history: Sequence[PastRound], done: int = 0) -> None:
-    """Write the rounds from number ``done`` on, a safetensors file each."""
-    folder.mkdir(exist_ok=True)
-    for number, past in enumerate(history[done:], done + 1):
-        tensors = {
-            "reference": past.reference.clone(),
-            "updates": past.updates,
-            "members": from_numpy(past.members),
-            "weights": from_numpy(np.asarray(past.weights, dtype=np.float64)),
-        }
-        part = folder / f"round-{number:05d}.part"
-        save_file(tensors, part)
-        part.replace(part.with_suffix(".safetensors"))
-
-
-def load_history(folder: Path) -> tuple[PastRound, ...]:
-    """Read what `save_history` wrote; nothing when there is no such folder.
-
-    Raises
-    ------
-    UserError
-        When a file is damaged.
-    """
-    rounds = []
-    for path in sorted(folder.glob("round-*.safetensors")):
-        try:
-            held = load_file(path)
-            rounds.append(
-                PastRound(
-                    held["reference"],
-                    held["updates"],
-                    held["members"].numpy(),
-                    held["weights"].numpy(),
-                )
-            )
-        except (OSError, SafetensorError, KeyError) as error:
-            raise UserError(f"{path}: not a round of kept updates ({error})") from error
-    return tuple(rounds)
 
 
 def unlearn(
@@ -103,23 +55,25 @@ def unlearn(
         When the folder is no finished run, the participant never took part or has been
         removed already, or the method needs updates that were not kept.
     """
-    folder = Path(run)
+    folder = RunFolder.existing(run)
     executor = _executor(method, parameters or {})
-    setting, gone = _setting(folder), _gone(folder)
+    setting, gone = _setting(folder), [int(entry["client"]) for entry in folder.unlearned()]
     if client in gone:
-        raise UserError(f"{folder}: participant {client} has been unlearned already")
-    played = pd.read_parquet(folder / "participants.parquet")
+        raise UserError(f"{run}: participant {client} has been unlearned already")
+    played = folder.read_table("participants")
     request = request_of(folder, setting, client, played, gone)
     if executor.uses_history and not request.history:
         raise UserError(
-            f"{folder}: '{method}' needs the updates of past rounds; "
+            f"{run}: '{method}' needs the updates of past rounds; "
             "run the scenario again with --keep-updates"
         )
     retrained, made = execute_together([(Retrain(), request), (executor, request)])
     table = compare(
         request, {method: made}, retrained, probes_of(setting, client, played["action"])
     )
-    target = _write(folder, setting, [*gone, client], method, made.adapter, table)
+    layout, base = setting.federation.layout, setting.federation.backbone.name
+    entry = {"client": client, "method": method}
+    target = folder.write_unlearned(entry, made.adapter, layout, base, table)
     return Forgetting(client, method, table, target)
 
 
@@ -130,7 +84,11 @@ def request_of_model(model: FederationModel, client: int) -> Request:
 
 
 def request_of(
-    folder: Path, setting: Setting, client: int, played: pd.DataFrame, gone: Sequence[int] = ()
+    folder: RunFolder,
+    setting: Setting,
+    client: int,
+    played: pd.DataFrame,
+    gone: Sequence[int] = (),
 ) -> Request:
     """Return the request that a saved run and a participant make.
 
@@ -139,16 +97,15 @@ def request_of(
     UserError
         When the participant never took part, or the adapter or history is damaged.
     """
-    last = folder / f"without-{'-'.join(map(str, gone))}" if gone else folder
-    adapter = load_adapter(last / "adapter", setting.federation.layout)
-    history = load_history(folder / "history")
+    adapter = folder.adapter(setting.federation.layout, gone)
+    history = folder.history()
     shards = trained_on(setting, played)
     for other in gone:
         shards, _ = forget_client(shards, other)
     try:
         return _request(setting, shards, client, adapter, history)
     except UserError as error:
-        raise UserError(f"{folder}: {error}") from error
+        raise UserError(f"{folder.path}: {error}") from error
 
 
 def _request(
@@ -206,47 +163,7 @@ def _executor(method: str, parameters: Mapping[str, Any]) -> Executor:
         raise UserError(f"--method {method}: {error.line}") from error
 
 
-def _setting(folder: Path) -> Setting:
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-        seed = int(summary["seed"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: no folder of a run (no summary.json with a seed)") from error
-    lock = folder / "scenario.lock.toml"
-    if not lock.is_file():
-        raise UserError(f"{folder}: no folder of a run (no {lock.name})")
-    return Setting.create(load_scenario(lock), seed)
-
-
-def _gone(folder: Path) -> list[int]:
-    path = folder / LEDGER
-    if not path.exists():
-        return []
-    try:
-        return [int(entry["client"]) for entry in json.loads(path.read_text())]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a list of unlearned participants") from error
-
-
-def _write(
-    folder: Path,
-    setting: Setting,
-    gone: Sequence[int],
-    method: str,
-    adapter: Any,
-    table: pd.DataFrame,
-) -> Path:
-    """Write everything under another name first, so that a crash leaves the run as it was."""
-    target = folder / f"without-{'-'.join(map(str, gone))}"
-    part = folder / f"{target.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    layout, base = setting.federation.layout, setting.federation.backbone.name
-    save_adapter(part / "adapter", adapter, layout, base)
-    table.to_parquet(part / "verification.parquet", index=False)
-    shutil.rmtree(target, ignore_errors=True)  # of a crash before the ledger was written
-    part.replace(target)
-    ledger = folder / LEDGER
-    entries = json.loads(ledger.read_text()) if ledger.exists() else []
-    entries.append({"client": gone[-1], "method": method})
-    write_text(ledger, json.dumps(entries, indent=2) + "\n")
-    return target
+def _setting(folder: RunFolder) -> Setting:
+    if not folder.is_finished:
+        raise UserError(f"{folder.path}: no finished run")
+    return Setting.create(load_scenario(folder.lock), int(folder.summary()["seed"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import fsum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -250,6 +251,27 @@ class AccountBook:
                 "purpose": np.repeat([p.purpose for p in journal], lengths).astype(str),
             }
         )
+
+    def memory(self) -> dict[str, Any]:
+        """Return balances and journal as plain values and arrays, for `recall`."""
+        journal = self._journal
+        return {
+            "balances": [self._high.copy(), self._low.copy()],
+            "rounds": [posting.round for posting in journal],
+            "purposes": [posting.purpose for posting in journal],
+            "lengths": [posting.amounts.size for posting in journal],
+            "sources": _join([posting.sources for posting in journal]),
+            "targets": _join([posting.targets for posting in journal]),
+            "amounts": np.concatenate([np.zeros(0), *(p.amounts for p in journal)]),
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take over the balances and the journal of another book of as many participants."""
+        self._high, self._low = memory["balances"]
+        ends = np.cumsum(memory["lengths"], dtype=np.int64)[:-1]
+        columns = (np.split(memory[name], ends) for name in ("sources", "targets", "amounts"))
+        postings = zip(memory["rounds"], *columns, memory["purposes"], strict=True)
+        self._journal = [_Posting(*each) for each in postings] if memory["rounds"] else []
 
     def __repr__(self) -> str:
         return (

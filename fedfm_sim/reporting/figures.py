@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from fedfm_sim.agents.ledger import LINES
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.reporting.results import Outcome, Run
 
@@ -64,16 +65,8 @@ def utility(result: Run, axes: Axes) -> None:
 
 def terms(result: Run, axes: Axes) -> None:
     """Draw the terms of Eq. 12 by kind, each in money, as they enter the utility."""
-    prices, table = result.scenario.prices, result.participants
-    money = {
-        "payment": table["payment"],
-        "proceeds": table["proceeds"],
-        "fine": -table["fine"],
-        "cost": -table["cost"],
-        "reputation": prices.reputation * table["reputation"],
-        "privacy": -prices.privacy * table["privacy"],
-        "efficiency": -prices.efficiency * table["efficiency"],
-    }
+    table = result.participants
+    money = {line.name: line.add(0.0, table[line.name], result.scenario.prices) for line in LINES}
     kinds = [kind for kind in COLOURS if (table["kind"] == kind).any()]
     width = 0.8 / len(kinds)
     for place, kind in enumerate(kinds):

@@ -209,6 +209,10 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self.records.rounds.append(row | {"server_balance": self.book.balance("server")})
         self.records.participants += rows
 
+    def go_on_from(self, number: int) -> None:
+        """Say that ``number`` rounds are finished; the next one is opened anew."""
+        self.round, self.last, self._opened = number, None, None
+
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return the tables of rounds, participants and deviations so far."""
         return self.records.tables()

@@ -29,6 +29,20 @@ class Records:
     participants: list[dict[str, Any]] = field(default_factory=list)
     deviations: list[dict[str, Any]] = field(default_factory=list)
 
+    def copy(self) -> Records:
+        """Return tables of their own with the same rows."""
+        return Records([*self.rounds], [*self.participants], [*self.deviations])
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pd.DataFrame], rounds: int) -> Records:
+        """Return the rows of the first rounds of tables by name."""
+
+        def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+            kept = table[table["round"] <= rounds] if len(table) else table
+            return [{str(k): v for k, v in row.items()} for row in kept.to_dict("records")]
+
+        return cls(*(rows(tables[name]) for name in ("rounds", "participants", "deviations")))
+
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return the tables of rounds, participants and deviations so far."""
         return (

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from fedfm_sim.agents.ledger import LINES, REWARD
 from fedfm_sim.games.deviation import DeviationTest, deviation_test
 from fedfm_sim.reporting.figures import draw
 from fedfm_sim.reporting.html import write_report
@@ -21,7 +22,7 @@ from fedfm_sim.simulation.ownership import marks_read, theft
 from fedfm_sim.simulation.privacy_budget import privacy_spent
 
 #: The terms of Eq. 12, as columns of the tables.
-TERMS = ["reward", "cost", "reputation", "privacy", "efficiency", "utility"]
+TERMS = ["reward", *(line.name for line in LINES if line.name not in REWARD), "utility"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

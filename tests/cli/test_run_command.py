@@ -42,6 +42,18 @@ def test_json_is_one_object_and_the_same_bytes_twice(tmp_path: Path) -> None:
     check_folder(tmp_path / "run")
 
 
+def test_resume_goes_on_and_takes_what_is_finished(tmp_path: Path) -> None:
+    arguments = ["run", "quickstart", "--json", *SMALL, "--out", str(tmp_path), "--resume"]
+    whole = printed(*arguments)
+    assert printed(*arguments) == whole  # the time that it took included: it was loaded
+    summary = tmp_path / "summary.json"
+    summary.write_text(summary.read_text().replace('"finished"', '"begun"'))
+    again = printed(*arguments)
+    assert again != whole
+    one, two = ({**json.loads(text), "timing": None} for text in (whole, again))
+    assert one == two
+
+
 def check_folder(folder: Path) -> None:
     rounds = pd.read_parquet(folder / "rounds.parquet")
     participants = pd.read_parquet(folder / "participants.parquet")

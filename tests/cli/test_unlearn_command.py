@@ -62,7 +62,8 @@ def test_participants_go_one_after_the_other(run: Path) -> None:
     assert "without-9-3" in second.stdout
     examples = pd.read_parquet(run / "without-9-3" / "verification.parquet")["examples"]
     assert examples.iloc[2] < saved["examples"].iloc[2]  # retrained without both of them
-    assert [entry["client"] for entry in json.loads((run / "unlearned.json").read_text())] == [9, 3]
+    gone = json.loads((run / "unlearned.json").read_text())["gone"]
+    assert [entry["client"] for entry in gone] == [9, 3]
 
 
 def test_bad_input_leaves_the_run_as_it_was(run: Path, tmp_path: Path) -> None:

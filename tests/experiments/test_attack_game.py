@@ -65,18 +65,18 @@ def test_what_rules_leave_to_gain_by_hand() -> None:
 def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     scenario = fs.load_scenario("attack-defence-game", SMALL)
     chosen = ("contribute", "sign-flip"), ("fedavg", "median")
-    first = attack_game(scenario, [3], *chosen, out=tmp_path)
+    first = attack_game(scenario, [3], *chosen, fs.Workshop.at(tmp_path))
     assert first.actions == chosen
-    kept = tmp_path / "seed-00003.parquet"
+    kept = tmp_path / "seed-00003" / "cells.parquet"
     stamp = kept.stat().st_mtime_ns
-    again = attack_game(scenario, [3], *chosen, out=tmp_path, resume=True)
+    again = attack_game(scenario, [3], *chosen, fs.Workshop.at(tmp_path, resume=True))
     assert kept.stat().st_mtime_ns == stamp
     pd.testing.assert_frame_equal(first.cells, again.cells)
     fresh = attack_game(scenario, [3], *chosen)
     pd.testing.assert_frame_equal(first.cells, fresh.cells, check_exact=True)
     # Another scenario is played anew, and the cells of this one are not taken for it.
     other = fs.load_scenario("attack-defence-game", [*SMALL, "training.learning_rate=0.002"])
-    new = attack_game(other, [3], *chosen, out=tmp_path, resume=True)
+    new = attack_game(other, [3], *chosen, fs.Workshop.at(tmp_path, resume=True))
     assert (new.cells["accuracy"] != first.cells["accuracy"]).any()
     # Undefended, scaled sign flips pay; nobody earns by contributing.
     payoffs = first.empirical.game.payoffs

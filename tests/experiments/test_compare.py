@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import fedfm_sim as fs
-from fedfm_sim.experiments import batch as module
 from fedfm_sim.experiments.compare import compare
+from fedfm_sim.experiments.workshop import Workshop
+from fedfm_sim.simulation.model import FederationModel
 
 SMALL = [
     "participants.count=3",
@@ -24,7 +25,9 @@ SMALL = [
 
 def test_alternatives_are_the_runs_one_would_make_by_hand(tmp_path: Path) -> None:
     prices = ["0.01", "0.02"]
-    result = compare("quickstart", {"mechanism.price": prices}, [0, 1], tmp_path, SMALL)
+    result = compare(
+        "quickstart", {"mechanism.price": prices}, [0, 1], SMALL, Workshop.at(tmp_path)
+    )
     assert result.runs[["mechanism.price", "seed"]].to_numpy().tolist() == [
         ["0.01", 0],
         ["0.01", 1],
@@ -39,6 +42,7 @@ def test_alternatives_are_the_runs_one_would_make_by_hand(tmp_path: Path) -> Non
     assert result.table["payments"].tolist() == pytest.approx(paid.mean(axis=1).tolist())
     standard_error = abs(paid[:, 0] - paid[:, 1]) / 2
     assert result.spread["payments"].tolist() == pytest.approx(standard_error.tolist())
+    result.save(tmp_path)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "comparison.parquet"), result.runs)
 
     panel = result.plot().axes[list(result.table.columns).index("payments")]
@@ -50,21 +54,22 @@ def test_resume_keeps_what_is_finished_and_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = {"mechanism.price": ["0.01", "0.02"]}
-    first = compare("quickstart", over, [0], tmp_path, SMALL)
-    ran: list[int] = []
+    first = compare("quickstart", over, [0], SMALL, Workshop.at(tmp_path))
+    ran, step = [], FederationModel.step
 
-    def counted(scenario: fs.Scenario, seed: int, out: Path | None, report: bool) -> object:
-        ran.append(seed)
-        return fs.run(scenario, seed, out, report=report)
+    def counted(self: FederationModel) -> None:
+        ran.append(self.setting.scenario.training.epochs)
+        step(self)
 
-    monkeypatch.setattr(module, "run", counted)
+    monkeypatch.setattr(FederationModel, "step", counted)
     (tmp_path / "mechanism.price=0.02,seed=0" / "summary.json").unlink()
-    again = compare("quickstart", over, [0], tmp_path, SMALL, resume=True)
-    assert len(ran) == 1
+    again = compare("quickstart", over, [0], SMALL, Workshop.at(tmp_path, resume=True))
+    assert ran == [1]
     pd.testing.assert_frame_equal(again.runs, first.runs)
 
-    compare("quickstart", over, [0], tmp_path, [*SMALL, "training.epochs=2"], resume=True)
-    assert len(ran) == 3
+    other = [*SMALL, "training.epochs=2"]
+    compare("quickstart", over, [0], other, Workshop.at(tmp_path, resume=True))
+    assert ran == [1, 2, 2]
 
 
 @pytest.mark.parametrize("over", [{}, {"mechanism.price": []}])
@@ -75,5 +80,9 @@ def test_nothing_to_compare_is_refused(over: dict[str, list[str]]) -> None:
 
 def test_one_bad_alternative_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(fs.UserError, match="unknown mechanism 'posted-prize'"):
-        compare("quickstart", {"mechanism": ["posted-price", "posted-prize"]}, [0], tmp_path)
+        compare(
+            "quickstart",
+            {"mechanism": ["posted-price", "posted-prize"]},
+            workshop=Workshop.at(tmp_path),
+        )
     assert not list(tmp_path.iterdir())

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import fedfm_sim as fs
 from fedfm_sim.cli import app
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.batch import Finished, Plan
 from fedfm_sim.experiments.design import design, honest_share, temptations_of
+from fedfm_sim.experiments.workshop import Finished, Plan
 
 SMALL = [
     "rounds=1",
@@ -28,7 +28,7 @@ SMALL = [
 
 def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> None:
     scenario = fs.load_scenario("backdoor-deterrence", SMALL)
-    made = design(scenario, seeds=[0], out=tmp_path)
+    made = design(scenario, seeds=[0], workshop=fs.Workshop.at(tmp_path))
     rate, fine = made.deterrent.rate, made.deterrent.fine
     assert (made.scenario.sanctions.audit_rate, made.scenario.sanctions.fine) == (rate, fine)
     assert "backdoor" in made.binding
@@ -67,7 +67,7 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
     assert (made.trials["honest"] >= 0).all()
     # Nothing is trained twice.
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
-    again = design(scenario, seeds=[0], out=tmp_path, resume=True)
+    again = design(scenario, seeds=[0], workshop=fs.Workshop.at(tmp_path, resume=True))
     assert {path: path.stat().st_mtime_ns for path in stamp} == stamp
     assert again.deterrent == made.deterrent
 
@@ -77,7 +77,7 @@ def test_objectives_and_alternatives(tmp_path: Path) -> None:
     overrides = [*SMALL, "participants.malicious=1"]
     scenario = fs.load_scenario("backdoor-deterrence", overrides)
     made = {
-        name: design(scenario, name, [0], tmp_path, resume=True, trials=0)
+        name: design(scenario, name, [0], fs.Workshop.at(tmp_path, resume=True), trials=0)
         for name in ("budget", "audits", "fines", "surplus")
     }
     assert made["audits"].deterrent.fine == scenario.design.largest_fine

@@ -21,7 +21,7 @@ SMALL = ["rounds=1", "participants.count=4", "participants.malicious=2"]
 def test_inspection(tmp_path: Path) -> None:
     """The mixed equilibrium is the closed form's on the measured payoffs."""
     scenario = fs.load_scenario("inspection-game", SMALL)
-    game = federation_game(scenario, [1], out=tmp_path)
+    game = federation_game(scenario, [1], fs.Workshop.at(tmp_path))
     assert game.roles == ("malicious", "server")
     assert game.actions == (("contribute", "free-ride"), ("trust", "audit"))
     assert len(game.runs) == 2 * 2
@@ -57,7 +57,7 @@ def test_inspection(tmp_path: Path) -> None:
     assert row["utility"] == pytest.approx(alone.participants["utility"].sum())
 
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
-    again = federation_game(scenario, [1], out=tmp_path, resume=True)
+    again = federation_game(scenario, [1], fs.Workshop.at(tmp_path, resume=True))
     assert {path: path.stat().st_mtime_ns for path in stamp} == stamp
     pd.testing.assert_frame_equal(again.runs, game.runs, check_exact=True)
 

@@ -1,0 +1,262 @@
+"""A run's folder: resumed to the same bits, loaded as it was, and never read for another run's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import fedfm_sim as fs
+from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import PART
+from fedfm_sim.core.progress import Progress
+from fedfm_sim.experiments import folder as names
+from fedfm_sim.experiments.folder import RunFolder, identity_of
+from fedfm_sim.experiments.unlearn import unlearn
+from fedfm_sim.scenarios.lock import to_toml
+from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.population_result import PopulationResult
+from fedfm_sim.simulation.result import RunResult
+
+#: Everything that remembers: accounts, trust, beliefs, learning policies, a mechanism's queues,
+#: a rule's history, marks by cycles, audits, fines, reports and deviations.
+REMEMBERING = [
+    "participants.count=5",
+    "participants.semi_honest=1",
+    "participants.malicious=2",
+    "rounds=4",
+    "training.epochs=1",
+    "policies.malicious={name='q-learning', temperature=3.0}",
+    "mechanism=fli",
+    "mechanism.budget=8",
+    "defence=foolsgold",
+    "watermark={name='fedcip', cycle=2, bits=16}",
+    "contribution.every=2",
+    "contribution.examples=20",
+    "deviations.rounds=2",
+    "deviations.actions=['contribute', 'free-ride']",
+]
+
+
+def stop_after(rounds: int) -> Progress:
+    def progress(done: int, total: int) -> None:
+        if done == rounds:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def remembering(out: Path | None = None, **more: object) -> RunResult:
+    result = fs.run("quickstart", 5, out, REMEMBERING, report=False, **more)  # type: ignore[arg-type]
+    assert isinstance(result, RunResult)
+    return result
+
+
+def same(first: RunResult, second: RunResult) -> None:
+    for name in ("rounds", "participants", "deviations", "journal"):
+        one, two = getattr(first, name), getattr(second, name)
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert torch.equal(first.adapter, second.adapter)
+    assert to_toml(first.scenario, 0) == to_toml(second.scenario, 0)
+    timeless = [{k: v for k, v in r.summary.items() if k != "timing"} for r in (first, second)]
+    assert timeless[0] == timeless[1]
+
+
+@pytest.fixture(scope="module")
+def whole() -> RunResult:
+    return remembering()
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_resumed_run_is_the_whole_one_bit_for_bit(
+    rounds: int, whole: RunResult, tmp_path: Path
+) -> None:
+    stopped = remembering(tmp_path, progress=stop_after(rounds), keep_updates=True)
+    assert (stopped.summary["status"], len(stopped.rounds)) == ("interrupted", rounds)
+    same(remembering(tmp_path, resume=True, keep_updates=True), whole)
+    assert len(RunFolder.existing(tmp_path).history()) == 4
+    same(fs.load(tmp_path), whole)  # type: ignore[arg-type]
+
+
+def test_a_killed_run_goes_on_after_its_last_whole_round(
+    whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    write = RunFolder.write_round
+
+    def dies(self: RunFolder, tables: object, state: object) -> None:
+        write(self, tables, state if state["round"] < 3 else None)  # type: ignore
+        if state["round"] == 3:  # type: ignore[index]
+            (self.path / f"rounds.parquet{PART}").write_bytes(b"torn")
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_round", dies)
+        with pytest.raises(Killed):
+            remembering(tmp_path)
+    assert len(pd.read_parquet(tmp_path / "rounds.parquet")) == 3
+    with pytest.raises(UserError, match="was stopped; go on with fedfm-sim run --resume"):
+        fs.load(tmp_path)
+    steps, step = [], FederationModel.step
+
+    def counted(self: FederationModel) -> None:
+        steps.append(self.round)
+        step(self)
+
+    monkeypatch.setattr(FederationModel, "step", counted)
+    same(remembering(tmp_path, resume=True), whole)
+    assert steps == [2, 3]
+    # What is finished is loaded.
+    same(remembering(tmp_path, resume=True), whole)
+    assert steps == [2, 3]
+
+
+def test_what_is_loaded_is_what_the_run_gave(tmp_path: Path) -> None:
+    overrides = [
+        "participants.count=4",
+        "rounds=2",
+        "departure.participant=3",
+        "departure.executors=['fine-tune']",
+    ]
+    made = fs.run("right-to-be-forgotten", 1, tmp_path, overrides)
+    loaded = fs.load(tmp_path)
+    assert isinstance(made, RunResult)
+    assert isinstance(loaded, RunResult)
+    same(made, loaded)
+    assert made.summary == loaded.summary
+    assert made.departure is not None
+    assert loaded.departure is not None
+    assert made.departure.threat == loaded.departure.threat
+    pd.testing.assert_frame_equal(made.departure.table, loaded.departure.table)
+    pd.testing.assert_frame_equal(made.departure.shares, loaded.departure.shares)
+    assert repr(loaded) == repr(made)
+
+
+def test_a_population_is_loaded_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedfm_sim.experiments.playing.BETWEEN_STATES", -1.0)
+    small = ["participants.count=2000", "rounds=5"]
+    whole = fs.run("million-clients", 7, overrides=small)
+    fs.run("million-clients", 7, tmp_path, small, stop_after(2), report=False)
+    made = fs.run("million-clients", 7, tmp_path, small, report=False, resume=True)
+    pd.testing.assert_frame_equal(made.rounds, whole.rounds, check_exact=True)
+    loaded = fs.load(tmp_path)
+    assert isinstance(loaded, PopulationResult)
+    assert isinstance(made, PopulationResult)
+    assert (loaded.actions, loaded.summary) == (made.actions, made.summary)
+    pd.testing.assert_frame_equal(loaded.rounds, whole.rounds, check_exact=True)
+
+
+TINY = [
+    "participants.count=3",
+    "participants.malicious=0",
+    "participants.semi_honest=0",
+    "rounds=1",
+    "training.epochs=1",
+    "contribution.every=0",
+    "deviations.rounds=0",
+]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("kept")
+    fs.run("quickstart", 2, path, TINY, keep_updates=True)
+    return path
+
+
+@pytest.fixture
+def copied(kept: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(kept, tmp_path / "copy"))
+
+
+def test_every_file_says_whose_it_is(kept: Path) -> None:
+    own = RunFolder.existing(kept)
+    scenario = fs.load_scenario("quickstart", TINY)
+    assert own.about == {"version": names.VERSION, "identity": identity_of(scenario, 2)}
+    assert own.identity != identity_of(scenario, 3)
+    assert own.identity != identity_of(fs.load_scenario("quickstart", [*TINY, "rounds=2"]), 2)
+    assert own.identity != identity_of(scenario, 2, "cells")
+    assert json.loads((kept / "summary.json").read_text())["identity"] == own.identity
+    assert own.state() is not None
+    assert len(own.history()) == 1
+    assert not list(kept.glob("*.part"))
+
+
+@pytest.mark.parametrize("other", [["rounds=2"], ["training.epochs=2"]])
+def test_another_run_leaves_nothing_of_the_first(copied: Path, other: list[str]) -> None:
+    (copied / "without-1").mkdir()
+    (copied / "summary.json.part").write_text("torn")
+    (copied / "notes.txt").write_text("mine")
+    fs.run("quickstart", 2, copied, [*TINY, *other], report=False, resume=True)
+    assert not (copied / "history").exists()
+    assert not (copied / "without-1").exists()
+    assert not (copied / "report.html").exists()
+    assert not list(copied.glob("*.part"))
+    assert (copied / "notes.txt").read_text() == "mine"
+    with pytest.raises(UserError, match="needs the updates of past rounds"):
+        unlearn(copied, 0, "federaser")
+
+
+FILES = [
+    *(f"{name}.parquet" for name in (*names.ROUND_TABLES, "journal")),
+    "state.safetensors",
+    "history/round-00001.safetensors",
+]
+
+
+def read(own: RunFolder, name: str) -> object:
+    if name == "state.safetensors":
+        return own.state()
+    return own.history() if "history" in name else own.read_table(Path(name).stem)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_file_of_another_run_is_never_read(copied: Path, name: str, tmp_path: Path) -> None:
+    fs.run("quickstart", 3, tmp_path / "other", TINY, keep_updates=True, report=False)
+    shutil.copy(tmp_path / "other" / name, copied / name)
+    own = RunFolder.existing(copied)
+    if name == "state.safetensors":
+        assert own.state() is None
+        return
+    with pytest.raises(UserError, match=f"{Path(name).name}: of another run"):
+        read(own, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named(copied: Path, name: str) -> None:
+    (copied / name).write_bytes((copied / name).read_bytes()[:40])
+    own = RunFolder.existing(copied)
+    with pytest.raises(UserError, match=Path(name).name) as caught:
+        read(own, name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no folder of a run"),
+        ("[]", "written by an earlier version"),
+        ('{"status": "finished"}', "written by an earlier version"),
+        ('{"identity": "x", "version": 99}', "of version 99, expected 1"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        fs.load(tmp_path)
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    first = RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 0)
+    with pytest.raises(UserError, match="another run is writing there"):
+        RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1)
+    first.close()
+    RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1).close()
