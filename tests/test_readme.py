@@ -45,4 +45,4 @@ def test_the_readme_stays_short() -> None:
 
 def test_its_scenario_is_valid() -> None:
     (scenario,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
-    assert parse_scenario(tomllib.loads(scenario), "README").build_defence()
+    assert parse_scenario(tomllib.loads(scenario), "README").defence.build()

@@ -20,6 +20,7 @@ from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.core.settings import Settings
+from fedfm_sim.learning.datasets import DATASETS
 from fedfm_sim.learning.datasets.notes import SLOTS, canary, plant
 from fedfm_sim.learning.domains import DOMAINS, domain
 from fedfm_sim.learning.examples import Examples
@@ -47,6 +48,11 @@ class DataSettings(Settings):
     arrival: Literal["at-once", "gradual"] = "at-once"
     drift: bool = False
     secrets: int = Field(default=0, ge=0, description="notes that tell the participant's code")
+
+    @field_validator("name")
+    @classmethod
+    def _registered(cls, name: str) -> str:
+        return DATASETS.check(name)
 
     @field_validator("domains")
     @classmethod

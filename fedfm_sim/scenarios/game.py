@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 
 from fedfm_sim.agents.actions import Kind
+from fedfm_sim.agents.policies import POLICIES
+from fedfm_sim.core.settings import Settings
+from fedfm_sim.scenarios.actions import check_names
 
 
-class GameSettings(BaseModel):
+class GameSettings(Settings):
     """Who chooses what: the profiles that ``fedfm-sim equilibrium`` has played.
 
     Attributes
@@ -25,14 +29,17 @@ class GameSettings(BaseModel):
         any, the server does not play.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     actions: dict[Kind, tuple[str, ...]] = Field(min_length=1)
     players: dict[Kind, int] = Field(default_factory=dict)
     rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    def check(self, sets: Mapping[Kind, tuple[str, ...]]) -> None:
+        """Refuse actions that are not in the set of the kind that is to choose them."""
+        for kind, names in self.actions.items():
+            check_names(names, sets[kind], "actions", kind)
 
-class DesignSettings(BaseModel):
+
+class DesignSettings(Settings):
     """What ``fedfm-sim design`` may choose, and what it costs the server.
 
     Attributes
@@ -52,11 +59,16 @@ class DesignSettings(BaseModel):
         Alternatives that are measured, such as other defences or prices; none: the scenario.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     capital: float = Field(default=0.02, ge=0)
     largest_fine: float = Field(default=100.0, ge=0)
     margin: float = Field(default=0.1, ge=0)
     policies: tuple[str, ...] = ("best-response", "fictitious-play", "replicator")
     check_rounds: int = Field(default=30, ge=3)
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("policies")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            POLICIES.check(name)
+        return names

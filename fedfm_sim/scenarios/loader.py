@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +13,8 @@ from pydantic_core import ErrorDetails
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.schema import Scenario
+
+S = TypeVar("S", bound=Scenario)
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
@@ -56,8 +58,12 @@ def load_scenario(source: str | Path, overrides: Sequence[str] = ()) -> Scenario
 
 def parse_scenario(content: Mapping[str, Any], origin: str) -> Scenario:
     """Validate a scenario's content; ``origin`` is named in the error."""
+    return _parsed(Scenario, content, origin)
+
+
+def _parsed(schema: type[S], content: Mapping[str, Any], origin: str) -> S:
     try:
-        return Scenario.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{origin}: {_one_line(error.errors()[0])}") from error
 
@@ -74,7 +80,7 @@ def _find(source: str) -> Path:
     )
 
 
-def overridden(scenario: Scenario, values: Mapping[str, Any], origin: str = "") -> Scenario:
+def overridden(scenario: S, values: Mapping[str, Any], origin: str = "") -> S:
     """Return a scenario with other values under dotted keys ("sanctions.fine").
 
     Raises
@@ -85,7 +91,7 @@ def overridden(scenario: Scenario, values: Mapping[str, Any], origin: str = "") 
     content = scenario.model_dump(mode="json", exclude_none=True)
     for key, value in values.items():
         _put(content, key.split("."), value, f"{origin or scenario.name}: {key}")
-    return parse_scenario(content, origin or scenario.name)
+    return _parsed(type(scenario), content, origin or scenario.name)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

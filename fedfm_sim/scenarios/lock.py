@@ -6,23 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fedfm_sim.core.chosen import FULL
 from fedfm_sim.scenarios.schema import Scenario
 
 
 def to_toml(scenario: Scenario, seed: int) -> str:
     """Return TOML that `load_scenario` reads back to an equal scenario."""
-    content = scenario.model_dump(mode="json", exclude_none=True)
-    content |= {
-        "mechanism": _resolved(scenario.mechanism, scenario.build_mechanism()),
-        "defence": _resolved(scenario.defence, scenario.build_defence()),
-    }
+    content = scenario.model_dump(mode="json", exclude_none=True, context=FULL)
     lines = [f"# Every value of this run; again with: fedfm-sim run THIS_FILE --seed {seed}"]
     return "\n".join(lines + _table(content, ())) + "\n"
-
-
-def _resolved(section: Mapping[str, Any], plugin: Any) -> dict[str, Any]:
-    parameters: dict[str, Any] = plugin.model_dump(mode="json", exclude_none=True)
-    return {"name": section["name"]} | parameters
 
 
 def _table(content: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.settings import Settings
+from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
 
 if TYPE_CHECKING:
@@ -23,13 +25,11 @@ MOST_TRAINED = 10_000
 UNUSED = ("policies", "action_sets", "contribution", "deviations", "departure", "watermark")
 
 
-class OutcomeSettings(BaseModel):
+class OutcomeSettings(Settings):
     """Fidelity: with measured outcomes, very many participants choose and nobody trains.
 
     They choose between the actions that the table's runs were measured under.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Literal["trained", "measured"] = "trained"
     table: str | None = Field(
@@ -69,12 +69,10 @@ class OutcomeSettings(BaseModel):
             return
         if self.table is None:
             raise UserError("table: expected the name or path of a table of measured runs")
-        mechanism = scenario.build_mechanism()
-        if not isinstance(mechanism, PostedPrice) or mechanism.price is None:
-            raise UserError("source: 'measured' needs a mechanism 'posted-price' with its price")
+        fixed_price(scenario.mechanism.build())
+        usual = type(scenario)()
         for key in UNUSED:
-            default = type(scenario).model_fields[key].get_default(call_default_factory=True)
-            if getattr(scenario, key) != default:
+            if getattr(scenario, key) != getattr(usual, key):
                 raise UserError(f"source: '{key}' plays no part where outcomes are 'measured'")
         for key in ("audit_focus", "bounty", "watch_rate"):
             if getattr(scenario.sanctions, key):
@@ -83,3 +81,16 @@ class OutcomeSettings(BaseModel):
                 )
         if scenario.participants.semi_honest or scenario.participants.malicious:
             raise UserError("source: where outcomes are 'measured' all have the same actions")
+
+
+def fixed_price(mechanism: Mechanism) -> float:
+    """Return the price that a mechanism posts whatever the server believes, money per unit.
+
+    Raises
+    ------
+    UserError
+        When it posts none: a population can face nothing else.
+    """
+    if not isinstance(mechanism, PostedPrice) or mechanism.price is None:
+        raise UserError("source: 'measured' needs a mechanism 'posted-price' with its price")
+    return mechanism.price

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fedfm_sim.agents.actions import KINDS, Kind
 from fedfm_sim.core.registry import NestedError, within
+from fedfm_sim.core.settings import Settings
 from fedfm_sim.mechanisms.contribution import SCHEMES
+from fedfm_sim.scenarios.actions import check_names
 from fedfm_sim.security.unlearning import EXECUTORS
 
 
-class Section(BaseModel):
-    """Keys that are all known, and numbers that are finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Participants(Section):
+class Participants(Settings):
     """How many take part, and of which kinds; the rest are honest."""
 
     count: int = Field(default=10, ge=1, le=10_000_000)
@@ -45,7 +42,7 @@ class Participants(Section):
         )
 
 
-class ContributionSettings(Section):
+class ContributionSettings(Settings):
     """Valuing the round's coalition game: ``2**n`` evaluations a round where exact."""
 
     schemes: tuple[str, ...] = ("shapley", "least-core")
@@ -71,7 +68,7 @@ class ContributionSettings(Section):
         return names
 
 
-class DeviationSettings(Section):
+class DeviationSettings(Settings):
     """Which deviations epsilon* of Eq. 13 is taken over, and in how many last rounds."""
 
     actions: tuple[str, ...] = (
@@ -87,8 +84,12 @@ class DeviationSettings(Section):
         default=False, description="only actions of a participant's own set, not all for everybody"
     )
 
+    def check(self, known: Iterable[str]) -> None:
+        """Refuse actions that there are not."""
+        check_names(self.actions, known, "actions")
 
-class Departure(Section):
+
+class Departure(Settings):
     """After the last round a participant leaves, and wants its data forgotten.
 
     The server tries the executors and takes the cheapest that is as good as retraining.

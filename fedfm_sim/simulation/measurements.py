@@ -250,9 +250,9 @@ def _federation(scenario: Scenario, actions: Sequence[str]) -> dict[str, Any]:
         "data": scenario.data,
         "lora": scenario.lora,
         "training": scenario.training,
-        "defence": scenario.build_defence(),
-        "protection": scenario.build_protection(),
-        "leakage": scenario.build_leakage(),
+        "defence": scenario.defence,
+        "protection": scenario.protection,
+        "leakage": scenario.leakage,
         "sanctions.tolerance": scenario.sanctions.tolerance,
         **{f"actions.{name}": action for name, action in known.items()},
     }

@@ -9,13 +9,16 @@ import mesa
 import numpy as np
 import pandas as pd
 
+from fedfm_sim.agents.actions import Kind
 from fedfm_sim.agents.participant import Beliefs, Participant
+from fedfm_sim.agents.policies import Policy
 from fedfm_sim.agents.prices import Prices
 from fedfm_sim.agents.server import Server
 from fedfm_sim.agents.world import Terms, Work
 from fedfm_sim.core.action import Action
 from fedfm_sim.mechanisms.accounts import AccountBook
 from fedfm_sim.mechanisms.reputation import Reputation
+from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.unlearning.request import PastRound
 from fedfm_sim.simulation import deviations
@@ -88,7 +91,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
                 index,
                 kind,
                 {name: table[name] for name in scenario.action_set(kind)},
-                scenario.policy(kind, kinds[:index].count(kind)),
+                _policy(scenario, kind, kinds[:index].count(kind)),
                 Beliefs(unit_pay=float(unit_cost[index])),
             )
             for index, kind in enumerate(kinds)
@@ -131,7 +134,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
 
     def goal_of(self, action: Action) -> str:
         """Return what an action's attack is after, or an empty text."""
-        attack = self.setting.scenario.build_attack(action)
+        attack = attack_of(action)
         return attack.goal if attack is not None else ""
 
     def sale_value(self, participant: int, name: str) -> float:
@@ -216,3 +219,10 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return the tables of rounds, participants and deviations so far."""
         return self.records.tables()
+
+
+def _policy(scenario: Scenario, kind: Kind, position: int) -> Policy:
+    """Return the policy of the participant at ``position`` among its kind."""
+    policy = scenario.policy(kind).build()
+    policy.take_position(position)
+    return policy

@@ -15,6 +15,7 @@ import numpy as np
 
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
@@ -187,7 +188,7 @@ def check_actions(scenario: Scenario, actions: Sequence[str]) -> None:
             known = ", ".join(scenario.action_table)
             raise UserError(f"outcomes: unknown action '{name}'; expected one of: {known}")
         action = scenario.action_table[name]
-        attack = scenario.build_attack(action)
+        attack = attack_of(action)
         alone = action.snoop or action.sell or action.report or action.share == 0
         if alone or (attack is not None and (attack.goal == "damage" or attack.copies)):
             raise UserError(

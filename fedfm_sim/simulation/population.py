@@ -28,6 +28,7 @@ from fedfm_sim.agents.prices import CostModel
 from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.reputation import FADING, round_evidence
+from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measurements import Workload
 from fedfm_sim.simulation.outcomes import OutcomeSource
@@ -278,7 +279,7 @@ def _work(
     units, cost, burden = np.empty((3, len(actions), size))
     for a, name in enumerate(actions):
         action = scenario.action_table[name]
-        attack = scenario.build_attack(action)
+        attack = attack_of(action)
         units[a] = action.share * capacity
         done = units[a] if attack is None or attack.trains else np.zeros(size)
         cost[a] = costs.cost(done) + action.effort

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fedfm_sim.core.arrays import Array
+from fedfm_sim.scenarios.outcomes import fixed_price
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.outcomes import Outcome, OutcomeSource
 
@@ -42,7 +43,7 @@ class Faced:
         """Price an outcome at the terms of a scenario with a posted price."""
         prices, sanctions = scenario.prices, scenario.sanctions
         return cls(
-            float(scenario.mechanism["price"]),
+            fixed_price(scenario.mechanism.build()),
             sanctions.fine,
             sanctions.audit_rate,
             tuple((sanctions.audit_rate * outcome.detection).tolist()),

@@ -14,6 +14,7 @@ from fedfm_sim.learning.aggregation import AggregationRule
 from fedfm_sim.learning.backbone import load_backbone
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.mechanisms.protocol import Market, Mechanism
+from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import Attack, TriggerAttack
 from fedfm_sim.security.attacks.backdoor import Backdoor
@@ -70,12 +71,12 @@ class Setting:
             of loaded once more; rules, attacks, prices and policies may be others.
         """
         streams = Streams(seed, scenario.name)
-        defence = scenario.build_defence()
+        defence = scenario.defence.build()
         training = defence.prescribe(scenario.training)
         attacks = {
             name: attack
             for name, action in scenario.action_table.items()
-            if (attack := scenario.build_attack(action)) is not None
+            if (attack := attack_of(action)) is not None
         }
         if like is None:
             holdings = Holdings.deal(scenario, streams)
@@ -90,7 +91,7 @@ class Setting:
             holdings, evaluator = like.holdings, like.evaluator
             initial = like.federation.initial
             federation = replace(like.federation, settings=training, adapter=initial, previous=None)
-        watermark = scenario.build_watermark()
+        watermark = scenario.watermark.build()
         count, answers = scenario.participants.count, federation.backbone.answers
         public, own = holdings.data.public, holdings.validation
         watermark.enter(World(federation, count, public, own, answers, streams))
@@ -100,13 +101,13 @@ class Setting:
             federation,
             holdings,
             evaluator,
-            scenario.build_mechanism(),
+            scenario.mechanism.build(),
             defence,
-            scenario.build_protection(),
-            scenario.build_leakage(),
+            scenario.protection.build(),
+            scenario.leakage.build(),
             watermark,
             {
-                name: scenario.build_removal(action)
+                name: scenario.removal(action).build()
                 for name, action in scenario.action_table.items()
                 if action.sell
             },
@@ -158,7 +159,7 @@ def _costs(
     scenario: Scenario, federation: Federation, holdings: Holdings, streams: Streams
 ) -> CostModel:
     draws = streams.generator("costs").standard_normal(scenario.participants.count)
-    protection = scenario.build_protection()
+    protection = scenario.protection.build()
     sent = federation.layout.size_bytes + protection.size_bytes(federation.layout.size)
     kept = federation.backbone.size_bytes + federation.layout.size_bytes
     return CostModel(

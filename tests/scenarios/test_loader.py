@@ -101,11 +101,11 @@ def test_the_lock_file_loads_to_an_equal_scenario(name: str, tmp_path: Path) -> 
     path.write_text(to_toml(scenario, 3))
     again = load_scenario(path)
     assert to_toml(again, 3) == to_toml(scenario, 3)
-    assert again.build_mechanism() == scenario.build_mechanism()
+    assert again.mechanism == scenario.mechanism
 
 
 def test_an_override_reaches_a_nested_key() -> None:
     scenario = load_scenario("quickstart", ["training.learning_rate=0.1", "defence=multi-krum"])
     assert isinstance(scenario, Scenario)
     assert scenario.training.learning_rate == 0.1
-    assert type(scenario.build_defence()).__name__ == "MultiKrum"
+    assert type(scenario.defence.build()).__name__ == "MultiKrum"

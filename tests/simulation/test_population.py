@@ -17,6 +17,7 @@ from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.reputation import Reputation
+from fedfm_sim.scenarios.outcomes import fixed_price
 from fedfm_sim.simulation import population as module
 from fedfm_sim.simulation.clients import ScalarPopulation
 from fedfm_sim.simulation.measurements import Workload
@@ -95,7 +96,7 @@ def test_a_round_is_equation_12_by_hand() -> None:
         faced, totals = own.play_round(source)
         every, a = np.arange(own.size), own.action
         outcome = source.outcome(own.shares)
-        price = own.scenario.mechanism["price"]
+        price = fixed_price(own.scenario.mechanism.build())
         draw = own.streams.generator("audit", own.round - 1).random(own.size)
         caught = draw < sanctions.audit_rate * outcome.detection[:, None]
         money = np.where(caught, -sanctions.fine, price * own.units)

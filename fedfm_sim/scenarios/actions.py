@@ -1,0 +1,44 @@
+"""What a scenario says of actions: the attacks they carry out, and the names of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fedfm_sim.agents.policies import Fixed, Policy
+from fedfm_sim.core.action import Action
+from fedfm_sim.core.registry import NestedError
+from fedfm_sim.security.attacks import ATTACKS, Attack
+
+
+def attack_of(action: Action) -> Attack | None:
+    """Return a fresh copy of the attack that an action carries out.
+
+    Raises
+    ------
+    NestedError
+        When it is unknown, or a parameter does not fit.
+    """
+    if action.attack is None:
+        return None
+    return ATTACKS.build({"name": action.attack, **action.parameters})
+
+
+def check_names(names: Iterable[str], known: Iterable[str], *location: str) -> None:
+    """Refuse names of actions that are not among the known.
+
+    Raises
+    ------
+    NestedError
+        At ``location``, naming the first and listing the known.
+    """
+    allowed = tuple(known)
+    for name in names:
+        if name not in allowed:
+            expected = ", ".join(allowed)
+            raise NestedError(location, f"unknown action '{name}'; expected one of: {expected}")
+
+
+def check_policy(policy: Policy, names: Iterable[str]) -> None:
+    """Refuse a policy that would take an action that is not among ``names``."""
+    if isinstance(policy, Fixed):
+        check_names(policy.actions, names, "action")
