@@ -52,7 +52,6 @@ def load_scenario(source: str | Path, overrides: Sequence[str] = ()) -> Scenario
         raise UserError(f"{path}: can't be read: {error}") from error
     for override in overrides:
         _apply(content, override)
-    content.setdefault("name", path.stem)
     return parse_scenario(content, str(path))
 
 

@@ -38,7 +38,7 @@ from fedfm_sim.security.watermarks.removal import REMOVALS, Removal
 class Scenario(Settings):
     """A whole simulation, but for its seed."""
 
-    name: str = ""
+    name: str = Field(default="scenario", description="tells the draws of scenarios apart")
     description: str = ""
     rounds: int = Field(default=10, ge=1, le=100_000)
     backbone: str = "digits-vit"

@@ -8,6 +8,7 @@ import pytest
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.scenarios import Scenario, catalogue, load_scenario
+from fedfm_sim.scenarios.loader import CATALOGUE
 from fedfm_sim.scenarios.lock import to_toml
 
 MISTAKES = {
@@ -79,6 +80,16 @@ def test_the_catalogue_loads_and_describes_itself() -> None:
         assert load_scenario(name).name == name
         assert description
         assert "\n" not in description
+
+
+def test_the_name_of_a_file_changes_nothing(tmp_path: Path) -> None:
+    content = (CATALOGUE / "quickstart.toml").read_text()
+    for text, name in ((content, "quickstart"), (content.partition("\n")[2], "scenario")):
+        one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+        one.write_text(text)
+        other.write_text(text)
+        assert load_scenario(one).name == name
+        assert to_toml(load_scenario(one), 3) == to_toml(load_scenario(other), 3)
 
 
 def test_quickstart_is_what_it_says() -> None:
