@@ -10,7 +10,6 @@ registry's group, without touching this one::
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -20,6 +19,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import nearest, unknown_key
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -96,8 +96,7 @@ class Registry(Generic[T]):
         locations = self._locations()
         if name in locations:
             return locations[name]
-        near = difflib.get_close_matches(str(name), locations, n=1)
-        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        hint = nearest(name, locations)
         raise UserError(f"unknown {self.kind} '{name}'{hint}; expected one of: {', '.join(self)}")
 
     def __getitem__(self, name: str) -> T:
@@ -122,8 +121,7 @@ class Registry(Generic[T]):
         except ValidationError as error:
             first = error.errors()[0]
             if first["type"] == "extra_forbidden":
-                known = ["name", *plugin.model_fields]
-                message = f"unknown key; expected one of: {', '.join(known)}"
+                message = unknown_key(plugin, first["loc"], also=["name"])
             else:
                 message = f"{first['msg']}, got {first['input']!r}"
             raise NestedError(first["loc"], message) from error

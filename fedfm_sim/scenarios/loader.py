@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import unknown_key
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.schema import Scenario
 
@@ -64,7 +65,7 @@ def _parsed(schema: type[S], content: Mapping[str, Any], origin: str) -> S:
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{origin}: {_one_line(error.errors()[0])}") from error
+        raise UserError(f"{origin}: {_one_line(schema, error.errors()[0])}") from error
 
 
 def _find(source: str) -> Path:
@@ -106,34 +107,24 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 
 def _put(content: dict[str, Any], parts: Sequence[str], value: Any, said: str) -> None:
-    section = content
-    for part in parts[:-1]:
-        if isinstance(section.get(part), str):
-            section[part] = {"name": section[part]}
-        section = section.setdefault(part, {})
-        if not isinstance(section, dict):
+    *sections, last = parts
+    for part in sections:
+        inner = content.setdefault(part, {})
+        if isinstance(inner, str):  # a plug-in that is only named
+            inner = content[part] = {"name": inner}
+        if not isinstance(inner, dict):
             raise UserError(f"{said}: '{part}' holds a value, not a table")
-    section[parts[-1]] = value
+        content = inner
+    content[last] = value
 
 
-def _one_line(error: ErrorDetails) -> str:
-    location, message = list(error["loc"]), error["msg"]
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, NestedError):
-        location += cause.location
-    if error["type"] == "value_error":
+def _one_line(schema: type[BaseModel], error: ErrorDetails) -> str:
+    location, message = list(error["loc"]), f"{error['msg']}, got {error['input']!r}"
+    if error["type"] == "extra_forbidden":
+        message = unknown_key(schema, location)
+    elif error["type"] == "value_error":
+        cause = error["ctx"]["error"]
+        location += cause.location if isinstance(cause, NestedError) else ()
         message = str(cause)
-    elif error["type"] == "extra_forbidden":
-        message = f"unknown key; expected one of: {', '.join(_keys_at(location[:-1]))}"
-    else:
-        message = f"{message}, got {error['input']!r}"
     key = ".".join(str(part) for part in location if part != "[key]")
     return f"{key}: {message}".removeprefix(": ").replace("\n", " ")
-
-
-def _keys_at(location: Sequence[int | str]) -> list[str]:
-    model: Any = Scenario
-    for part in location:
-        field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field else None
-    return list(getattr(model, "model_fields", {})) or ["the parameters its documentation lists"]

@@ -48,6 +48,23 @@ def test_a_mistake_is_one_line_with_file_key_and_expectation(override: str) -> N
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("rouns=3", "rouns: unknown key (did you mean 'rounds'?); expected one of: name, descr"),
+        ("lora.x=3", "lora.x: unknown key; expected one of: rank, "),
+        ("departure.pott=3", "departure.pott: unknown key (did you mean 'pot'?); expected one of"),
+        ("actions.x.atack='y'", "actions.x.atack: unknown key (did you mean 'attack'?); expected"),
+        ("mechanism.prize=1", "mechanism.prize: unknown key (did you mean 'price'?); expected"),
+        ("mechanisms.vcg.prize=1", "mechanisms.vcg.prize: unknown key; expected one of: name, "),
+    ],
+)
+def test_an_unknown_key_is_told_the_nearest_and_all_of_its_table(override: str, line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_scenario("quickstart", [override])
+    assert str(caught.value).partition("quickstart.toml: ")[2].startswith(line)
+
+
 @pytest.mark.parametrize("override", ["rounds", "=3", "a..b=1", "rounds.x=1"])
 def test_an_override_that_is_no_key_and_value(override: str) -> None:
     with pytest.raises(UserError, match="--set"):

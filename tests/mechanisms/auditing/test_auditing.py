@@ -479,7 +479,10 @@ def test_the_report_says_what_was_found() -> None:
         ({"population": "lognormal"}, "unknown population 'lognormal'"),
         ({"instances": 0}, "instances must be at least 1"),
         ({"seed": -1}, "at least 0"),
-        ({"parameters": {"winers": 2}}, "fmore: winers: unknown key; expected one of: name, "),
+        (
+            {"parameters": {"winers": 2}},
+            r"fmore: winers: unknown key \(did you mean 'winners'\?\); expected one of: name, ",
+        ),
         ({"parameters": {"value": float("nan")}}, "fmore: value: .*got nan"),
         ({"properties": ["truth"]}, "unknown property 'truth'; expected one of: individual"),
         ({"mechanism": LowestPriceAuction(), "parameters": {"winners": 1}}, "with the name"),
