@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Seed, Set, interrupted
+from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Set, interrupted
 
 
 def run(
     name: Name,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="At least 0; default: the lock file's, else 0.")
+    ] = None,
     out: Out = None,
     set_: Set = None,
     as_json: Json = False,
@@ -27,13 +29,15 @@ def run(
     from fedfm_sim.experiments.run import run as run_scenario
     from fedfm_sim.reporting.population import print_population
     from fedfm_sim.reporting.tables import print_result
+    from fedfm_sim.scenarios.loader import load_run
     from fedfm_sim.simulation.result import RunResult
 
+    scenario, seed = load_run(name, set_ or [], seed)
     folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
     errors = Console(stderr=True)
     try:
         with Bar("rounds") as bar:
-            result = run_scenario(name, seed, folder, set_ or [], bar, keep_updates, resume=resume)
+            result = run_scenario(scenario, seed, folder, (), bar, keep_updates, resume=resume)
     except KeyboardInterrupt:
         raise interrupted("before the first round") from None
     if as_json:

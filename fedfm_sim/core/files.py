@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and found where their names say."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def found(folder: Path, name: str) -> Path | None:
+    """Return the absolute path of what ``name`` is the path of, seen from ``folder``; or None."""
+    try:
+        return (folder / name).resolve(strict=True)
+    except (OSError, ValueError):  # there is nothing, or it is no path at all
+        return None

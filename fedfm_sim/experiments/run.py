@@ -11,7 +11,7 @@ from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.loading import load
 from fedfm_sim.experiments.playing import Playing, PlayingFederation, PlayingPopulation
-from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.loader import load_run
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.population_result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
@@ -19,7 +19,7 @@ from fedfm_sim.simulation.result import RunResult
 
 def run(
     scenario: str | Path | Scenario,
-    seed: int = 0,
+    seed: int | None = None,
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress = unwatched,
@@ -34,7 +34,8 @@ def run(
     scenario : str, Path or Scenario
         A catalogue name, a TOML path, or a scenario already loaded.
     seed : int
-        At least 0; the same scenario and seed give the same result.
+        At least 0; the same scenario and seed give the same result. By default that of the
+        lock file, and 0 for what is none.
     out : str or Path, optional
         Folder for report, tables, summary, lock file and final adapter.
     overrides : sequence of str
@@ -60,12 +61,13 @@ def run(
     UserError
         When the scenario or the seed does not fit, or the folder can't be written.
     """
-    if seed < 0:
-        raise UserError(f"--seed {seed}: expected an integer of at least 0")
     if not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario, overrides)
+        scenario, seed = load_run(scenario, overrides, seed)
     elif overrides:
         raise UserError("overrides apply to a scenario's name or path, not to a Scenario")
+    seed = seed or 0
+    if seed < 0:
+        raise UserError(f"--seed {seed}: expected an integer of at least 0")
     if out is None:
         return _run(scenario, seed, None, progress, keep_updates, report)
     folder = RunFolder.begin(out, scenario, seed, resume=resume)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from fedfm_sim.agents.policies import Fixed, Policy
 from fedfm_sim.core.action import Action
@@ -21,6 +22,13 @@ def attack_of(action: Action) -> Attack | None:
     if action.attack is None:
         return None
     return ATTACKS.build({"name": action.attack, **action.parameters})
+
+
+def whole_action(action: Action) -> dict[str, Any]:
+    """Return an action with all parameters of its attack, as plain values."""
+    attack = attack_of(action)
+    parameters = {} if attack is None else attack.model_dump(mode="json", exclude_none=True)
+    return action.model_dump(mode="json", exclude_none=True) | {"parameters": parameters}
 
 
 def check_names(names: Iterable[str], known: Iterable[str], *location: str) -> None:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from math import isfinite
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from fedfm_sim.agents.actions import Kind
 from fedfm_sim.agents.policies import POLICIES
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.scenarios.actions import check_names
+
+
+def _sayable(value: Any) -> Any:
+    """Refuse what a lock file could not say."""
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_sayable(one) for one in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _sayable(one) for key, one in value.items()}
+    raise ValueError(
+        f"expected a text, finite number, true, false, or a list or table of such, got {value!r}"
+    )
+
+
+#: A value that a scenario file and a lock file can hold.
+Sayable = Annotated[Any, AfterValidator(_sayable)]
 
 
 class GameSettings(Settings):
@@ -31,7 +49,7 @@ class GameSettings(Settings):
 
     actions: dict[Kind, tuple[str, ...]] = Field(min_length=1)
     players: dict[Kind, int] = Field(default_factory=dict)
-    rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    rules: dict[str, dict[str, Sayable]] = Field(default_factory=dict)
 
     def check(self, sets: Mapping[Kind, tuple[str, ...]]) -> None:
         """Refuse actions that are not in the set of the kind that is to choose them."""
@@ -64,7 +82,7 @@ class DesignSettings(Settings):
     margin: float = Field(default=0.1, ge=0)
     policies: tuple[str, ...] = ("best-response", "fictitious-play", "replicator")
     check_rounds: int = Field(default=30, ge=3)
-    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    settings: dict[str, dict[str, Sayable]] = Field(default_factory=dict)
 
     @field_validator("policies")
     @classmethod

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import found
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
@@ -36,6 +37,11 @@ class OutcomeSettings(Settings):
         default=None, description="of measured runs: the name of a shipped one, or a path"
     )
 
+    @field_validator("table")
+    @classmethod
+    def _in_full(cls, table: str | None) -> str | None:
+        return None if table is None else table_at(Path(), table)
+
     @property
     def path(self) -> Path:
         """The file of the table.
@@ -45,7 +51,7 @@ class OutcomeSettings(Settings):
         UserError
             When there is none of that name or path.
         """
-        shipped = SHIPPED / f"{self.table}.parquet"
+        shipped = _shipped(self.table or "")
         path = shipped if shipped.is_file() else Path(self.table or "")
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.parquet")))
@@ -70,9 +76,9 @@ class OutcomeSettings(Settings):
         if self.table is None:
             raise UserError("table: expected the name or path of a table of measured runs")
         fixed_price(scenario.mechanism.build())
-        usual = type(scenario)()
+        said, usual = scenario.whole(), type(scenario)().whole()
         for key in UNUSED:
-            if getattr(scenario, key) != getattr(usual, key):
+            if said.get(key) != usual.get(key):
                 raise UserError(f"source: '{key}' plays no part where outcomes are 'measured'")
         for key in ("audit_focus", "bounty", "watch_rate"):
             if getattr(scenario.sanctions, key):
@@ -81,6 +87,16 @@ class OutcomeSettings(Settings):
                 )
         if scenario.participants.semi_honest or scenario.participants.malicious:
             raise UserError("source: where outcomes are 'measured' all have the same actions")
+
+
+def table_at(folder: Path, name: str) -> str:
+    """Return the name of a table, in full where it is a file in ``folder`` and not shipped."""
+    path = found(folder, name)
+    return name if path is None or not path.is_file() or _shipped(name).is_file() else str(path)
+
+
+def _shipped(name: str) -> Path:
+    return SHIPPED / f"{name}.parquet"
 
 
 def fixed_price(mechanism: Mechanism) -> float:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fedfm_sim.agents.actions import ACTION_SETS, ACTIONS, KINDS, Kind
 from fedfm_sim.agents.policies import POLICIES, Policy
 from fedfm_sim.agents.prices import Prices
 from fedfm_sim.core.action import Action
-from fedfm_sim.core.chosen import Chosen, Parameters, Slot
+from fedfm_sim.core.chosen import FULL, Chosen, Parameters, Slot
+from fedfm_sim.core.files import found
 from fedfm_sim.core.registry import within
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.aggregation import AggregationRule
+from fedfm_sim.learning.backbone import BACKBONES
 from fedfm_sim.learning.partitions import DataSettings
 from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.mechanisms import MECHANISMS
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.sanctions import Sanctions
-from fedfm_sim.scenarios.actions import attack_of, check_names, check_policy
+from fedfm_sim.scenarios.actions import attack_of, check_names, check_policy, whole_action
 from fedfm_sim.scenarios.game import DesignSettings, GameSettings
 from fedfm_sim.scenarios.outcomes import OutcomeSettings
 from fedfm_sim.scenarios.sections import (
@@ -79,14 +83,10 @@ class Scenario(Settings):
         default_factory=dict
     )
 
-    @model_validator(mode="after")
-    def _sections_fit(self) -> Self:
-        if self.departure is not None:
-            with within("departure"):
-                self.departure.check(self.participants.count)
-        with within("outcomes"):
-            self.outcomes.check(self)
-        return self
+    @field_validator("backbone")
+    @classmethod
+    def _in_full(cls, name: str) -> str:
+        return backbone_at(Path(), name)
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
@@ -107,6 +107,37 @@ class Scenario(Settings):
             with within("game"):
                 self.game.check(sets)
         return self
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        if self.departure is not None:
+            with within("departure"):
+                self.departure.check(self.participants.count)
+        with within("outcomes"):
+            self.outcomes.check(self)
+        return self
+
+    def whole(self) -> dict[str, Any]:
+        """Return all that a run depends on as plain values, defaults included.
+
+        Of the catalogue's actions, those that somebody can take or that deviations try, with
+        all parameters of their attacks and removals.
+        """
+        content = self.model_dump(mode="json", exclude_none=True, context=FULL)
+        sets = {kind: self.action_set(kind) for kind in KINDS}
+        names = dict.fromkeys(chain(self.actions, *sets.values(), self.deviations.actions))
+        actions = {name: self.action_table[name] for name in names}
+        washes = [self.removal(action) for action in actions.values() if action.wash is not None]
+        content["removals"] |= {removal.name: removal.settings for removal in washes}
+        content["actions"] = {name: whole_action(action) for name, action in actions.items()}
+        content["action_sets"] = {kind: list(names) for kind, names in sets.items()}
+        return content
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of one type and say the same in full."""
+        if not isinstance(other, Scenario):
+            return NotImplemented
+        return type(self) is type(other) and self.whole() == other.whole()
 
     def to_play(self) -> Scenario:
         """Return the scenario without what only the study of it needs, not a run."""
@@ -130,3 +161,9 @@ class Scenario(Settings):
         """Return what an action does to the mark of a copy before it is sold."""
         name = action.wash or "none"
         return self.removals.get(name) or Slot(REMOVALS).choose(name)
+
+
+def backbone_at(folder: Path, name: str) -> str:
+    """Return the name of a backbone, in full where it is a folder in ``folder`` and not shipped."""
+    path = found(folder, name) if name and name not in BACKBONES else None
+    return name if path is None or not path.is_dir() else str(path)

@@ -19,6 +19,7 @@ from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import whole
 from fedfm_sim.core.progress import Progress
+from fedfm_sim.scenarios.actions import whole_action
 from fedfm_sim.scenarios.loader import parse_scenario
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
@@ -244,7 +245,8 @@ def _workload(source: TrainedOutcomes) -> Workload:
 
 def _federation(scenario: Scenario, actions: Sequence[str]) -> dict[str, Any]:
     """Return all that outcomes at given shares depend on, but for size and rounds."""
-    known = {name: scenario.action_table.get(name) for name in actions}
+    table = scenario.action_table
+    known = {name: whole_action(table[name]) if name in table else None for name in actions}
     return {
         "backbone": scenario.backbone,
         "data": scenario.data,

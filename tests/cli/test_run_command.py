@@ -30,10 +30,10 @@ def printed(*arguments: str) -> str:
     return done.stdout
 
 
-def test_json_is_one_object_and_the_same_bytes_twice(tmp_path: Path) -> None:
+def test_json_is_one_object_and_the_same_bytes_from_the_lock_file(tmp_path: Path) -> None:
     out = ["--out", str(tmp_path / "run")]
     one = json.loads(printed("run", "quickstart", "--seed", "7", "--json", *SMALL, *out))
-    two = json.loads(printed("run", "quickstart", "--seed", "7", "--json", *SMALL))
+    two = json.loads(printed("run", str(tmp_path / "run/scenario.lock.toml"), "--json"))
     keys = {"accuracy_before", "accuracy_after", "attack_success", "utility_by_kind"}
     assert keys | {"epsilon_star", "money_error", "timing"} <= set(one)
     assert one["money_error"] < 1e-9

@@ -122,16 +122,6 @@ def test_defended_differs_from_undefended_in_the_defence_alone() -> None:
     assert a.defence != b.defence
 
 
-@pytest.mark.parametrize("name", sorted(catalogue()))
-def test_the_lock_file_loads_to_an_equal_scenario(name: str, tmp_path: Path) -> None:
-    scenario = load_scenario(name, ["participants.count=11"])
-    path = tmp_path / "lock.toml"
-    path.write_text(to_toml(scenario, 3))
-    again = load_scenario(path)
-    assert to_toml(again, 3) == to_toml(scenario, 3)
-    assert again.mechanism == scenario.mechanism
-
-
 def test_an_override_reaches_a_nested_key() -> None:
     scenario = load_scenario("quickstart", ["training.learning_rate=0.1", "defence=multi-krum"])
     assert isinstance(scenario, Scenario)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tomllib
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fedfm_sim.core.settings import Plugin
 from fedfm_sim.mechanisms.rules.auctions.vcg import VCGAuction
 from fedfm_sim.scenarios import Scenario, load_scenario
 from fedfm_sim.scenarios.loader import overridden
+from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.security.defences.foolsgold import FoolsGold
 from fedfm_sim.security.defences.multi_krum import MultiKrum
 
@@ -85,6 +87,12 @@ def test_a_new_slot_is_written_as_given_or_in_full() -> None:
     full = {"name": "plain", "step": 2, "names": ["a", "b"]}
     assert scenario.model_dump(context=FULL)["clock"] == full
     assert overridden(scenario, {"clock.names": ["c"]}).clock.build().names == ("c",)
+    locked = tomllib.loads(to_toml(scenario, 3))
+    assert locked["clock"] == full
+    said = {key: locked[key] for key in locked.keys() - {"version", "seed"}}
+    assert Timed.model_validate(said) == scenario
+    assert scenario != Timed()
+    assert Timed() != Scenario()
 
 
 def test_what_is_chosen_equals_by_name_and_all_parameters() -> None:
