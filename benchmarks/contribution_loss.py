@@ -18,21 +18,15 @@ from rich.progress import track
 from rich.table import Table
 
 from fedfm_sim.core.game import CoalitionGame, Values
-from fedfm_sim.core.random import Streams
-from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.aggregation import normalised, weighted_mean
-from fedfm_sim.learning.backbone import load_backbone
-from fedfm_sim.learning.datasets import DATASETS
-from fedfm_sim.learning.examples import Examples
-from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.influence import influence
-from fedfm_sim.learning.partitions import DataSettings, across_domains, private_shards
-from fedfm_sim.learning.retraining import retrained_game
-from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.mechanisms.contribution import SCHEMES, characteristic, evaluate, is_sampled
 from fedfm_sim.mechanisms.contribution.cosine_gradient import cosine_gradient
 from fedfm_sim.mechanisms.contribution.loss import contribution_loss, rank_correlation
 from fedfm_sim.mechanisms.contribution.reconstruction import multi_round
+from fedfm_sim.scenarios import Scenario
+from fedfm_sim.simulation.coalitions import retrained_game
+from fedfm_sim.simulation.setting import Setting
 
 warnings.simplefilter("ignore")
 
@@ -46,35 +40,35 @@ BUDGET = 60
 class World:
     """A federation whose data quality is known."""
 
-    federation: Federation
-    shards: list[Examples]
-    validation: Examples
-    streams: Streams
-    classes: int
+    setting: Setting
     truth: Values
 
     @classmethod
     def create(cls, seed: int) -> World:
         """Deal the digits out, and spoil the labels as planted."""
-        streams, data = Streams(seed, "contribution-loss"), DATASETS["digits"]()
-        settings = DataSettings(domains=(DOMAIN,), label_noise=NOISE)
-        training = TrainingSettings(epochs=1)
-        federation = Federation.create(
-            load_backbone("digits-vit"), LoraSettings(), training, streams.integer("adapter")
+        data = {"domains": [DOMAIN], "label_noise": list(NOISE)}
+        scenario = Scenario.model_validate(
+            {
+                "name": "contribution-loss",
+                "rounds": ROUNDS,
+                "participants": {"count": len(NOISE)},
+                "training": {"epochs": 1},
+                "lora": {"rank": 4, "alpha": 8.0},
+                "data": data,
+            }
         )
-        shards = private_shards(data.private, len(NOISE), data.classes, settings, streams)
-        validation = across_domains(data.validation, (DOMAIN,), streams.generator("validation"))
-        right = [len(shard) * (1 - noise) for shard, noise in zip(shards, NOISE, strict=True)]
-        return cls(federation, shards, validation, streams, data.classes, np.array(right))
+        setting = Setting.create(scenario, seed)
+        right = [size * (1 - n) for size, n in zip(setting.holdings.sizes, NOISE, strict=True)]
+        return cls(setting, np.array(right))
 
 
 def retrained(world: World) -> dict[str, tuple[Values, int]]:
     """Return every registered scheme on the retrained game, with its trainings."""
-    game = retrained_game(world.federation, world.shards, ROUNDS, world.validation, world.streams)
+    game = retrained_game(world.setting)
     found = {}
     for name in SCHEMES:
         budget = BUDGET if is_sampled(name) else None
-        rng = world.streams.generator(name)
+        rng = world.setting.streams.generator(name)
         try:
             result = evaluate(game, name, budget=budget, rng=rng)
         except ValueError as error:
@@ -86,28 +80,31 @@ def retrained(world: World) -> dict[str, tuple[Values, int]]:
 
 def from_one_training(world: World) -> dict[str, tuple[Values, int]]:
     """Return what one federated training is enough for."""
-    federation, sizes = world.federation, np.array([float(len(s)) for s in world.shards])
+    federation, held, streams = (
+        world.setting.federation,
+        world.setting.holdings,
+        world.setting.streams,
+    )
+    sizes = held.sizes
     weights = normalised(sizes)
     games, importance, first = [], None, None
     for number in range(ROUNDS):
-        generators = [
-            world.streams.generator("retrain", number, k) for k in range(len(world.shards))
-        ]
-        rows = federation.train(world.shards, generators).adapters
+        generators = [streams.generator("train", number, k) for k in range(len(held.shards))]
+        rows = federation.train(held.shards, generators).adapters
         first = rows if first is None else first
-        game = federation.round_game(rows, weights, world.validation, "likelihood")
+        game = federation.round_game(rows, weights, held.validation, "likelihood")
         games.append(CoalitionGame.from_table(game.table()))
         gram = federation.layout.change_gram(rows, federation.adapter).numpy()
         importance = cosine_gradient(gram, weights, importance).importance
         federation.adapter = weighted_mean(rows, federation.adapter, weights)
     gtg = [
-        evaluate(game, "gtg", budget=BUDGET, rng=world.streams.generator("gtg", i)).values
+        evaluate(game, "gtg", budget=BUDGET, rng=streams.generator("gtg", i)).values
         for i, game in enumerate(games)
     ]
     assert importance is not None
     assert first is not None
     scores = influence(
-        federation.backbone, federation.layout, federation.adapter, world.shards, world.validation
+        federation.backbone, federation.layout, federation.adapter, held.shards, held.validation
     ).participants
     return {
         "reconstructed (MR), shapley": (multi_round(games), 1),
@@ -124,24 +121,25 @@ def from_one_training(world: World) -> dict[str, tuple[Values, int]]:
 
 def _mutual(world: World, rows: torch.Tensor, sizes: Values) -> Values:
     """Return the Shapley value of mutual cross-entropy, from first-round local models."""
-    federation = world.federation
-    right = np.exp(-federation.evaluate(rows, world.validation).losses.astype(np.float64))
+    federation, held = world.setting.federation, world.setting.holdings
+    right = np.exp(-federation.evaluate(rows, held.validation).losses.astype(np.float64))
     # The game reads the probability of the true class alone.
-    others = (1 - right) / (world.classes - 1)
-    chances = np.repeat(others[:, :, None], world.classes, axis=2)
-    labels = world.validation.labels.numpy()
+    others = (1 - right) / (held.data.classes - 1)
+    chances = np.repeat(others[:, :, None], held.data.classes, axis=2)
+    labels = held.validation.labels.numpy()
     chances[:, np.arange(len(labels)), labels] = right
     local = [
         float(federation.evaluate(federation.adapter[None], shard).losses.mean())
-        for shard in world.shards
+        for shard in held.shards
     ]
     return evaluate(characteristic.mutual_cross_entropy(chances, labels, local, sizes)).values
 
 
 def from_data(world: World) -> dict[str, tuple[Values, int]]:
     """Return what needs no training; it can't see that labels are wrong."""
-    counts = [np.bincount(s.labels.numpy(), minlength=world.classes) for s in world.shards]
-    pixels = [s.inputs["pixel_values"].flatten(1).double().numpy() for s in world.shards]
+    held = world.setting.holdings
+    counts = [np.bincount(s.labels.numpy(), minlength=held.data.classes) for s in held.shards]
+    pixels = [s.inputs["pixel_values"].flatten(1).double().numpy() for s in held.shards]
     moments = np.stack([x.T @ x for x in pixels])
     return {
         "data size": (evaluate(characteristic.data_size(counts)).values, 0),

@@ -10,9 +10,11 @@ from fedfm_sim.core.errors import UserError
 if TYPE_CHECKING:
     from fedfm_sim import games, mechanisms
     from fedfm_sim.experiments.attack_game import attack_game
+    from fedfm_sim.experiments.compare import compare
     from fedfm_sim.experiments.design import design
     from fedfm_sim.experiments.federation_game import federation_game
     from fedfm_sim.experiments.loading import load
+    from fedfm_sim.experiments.robustness import robustness
     from fedfm_sim.experiments.run import run
     from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.scenarios import Scenario, load_scenario
@@ -22,12 +24,14 @@ __all__ = [
     "UserError",
     "Workshop",
     "attack_game",
+    "compare",
     "design",
     "federation_game",
     "games",
     "load",
     "load_scenario",
     "mechanisms",
+    "robustness",
     "run",
 ]
 
@@ -39,6 +43,8 @@ _PLACES = {
     "run": "fedfm_sim.experiments.run",
     "Workshop": "fedfm_sim.experiments.workshop",
     "attack_game": "fedfm_sim.experiments.attack_game",
+    "compare": "fedfm_sim.experiments.compare",
+    "robustness": "fedfm_sim.experiments.robustness",
     "design": "fedfm_sim.experiments.design",
     "federation_game": "fedfm_sim.experiments.federation_game",
 }

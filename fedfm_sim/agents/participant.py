@@ -20,13 +20,18 @@ from fedfm_sim.core.arrays import Array
 class Beliefs:
     """What a participant thinks an action brings, beyond what is announced.
 
-    An action that was never tried is thought to be let take part, to leak what those tried do
-    and to bring what its attack would at full success; a tried one, what it brought last.
+    An action that was never tried is thought to be let take part, to be paid like any other, to
+    leak what those tried do and to bring what its attack would at full success; a tried one,
+    what it brought last.
 
     Attributes
     ----------
     unit_pay : float
-        Money per declared unit, where no tariff is posted: last round's mean.
+        Money per declared unit, where no tariff is posted: what oneself was paid last, or what
+        those were who were paid, as the server publishes it.
+    paid : dict of str to float
+        The same by action that was tried, 0 included; whom a conviction cost the payment
+        learns nothing of it.
     selected : dict of str to float
         Whether the mechanism let the action take part: 1 or 0, by action.
     proceeds, leakage : dict of str to float
@@ -40,6 +45,7 @@ class Beliefs:
     """
 
     unit_pay: float
+    paid: dict[str, float] = field(default_factory=dict)
     selected: dict[str, float] = field(default_factory=dict)
     proceeds: dict[str, float] = field(default_factory=dict)
     leakage: dict[str, float] = field(default_factory=dict)
@@ -110,7 +116,7 @@ class Participant(mesa.Agent):  # type: ignore[misc]
             return 0.0
         work = self.world.price_work(self.index, name)
         stakes: dict[str, ledger.Amount] = {
-            "payment": self._pay(action, work.declared),
+            "payment": self._pay(name, action, work.declared),
             "proceeds": self._proceeds(name, action),
             "cost": work.cost + action.effort,
             "privacy": self.beliefs.leakage_of(name),
@@ -120,10 +126,11 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         utility = ledger.settle(stakes, verdicts, terms.sanctions, self.world.prices)
         return float(allowed * utility.total)
 
-    def _pay(self, action: Action, declared: float) -> float:
+    def _pay(self, name: str, action: Action, declared: float) -> float:
         tariff = self.world.terms.announcement.tariff
         if tariff is None:
-            return self.beliefs.unit_pay * action.markup * declared
+            rate = self.beliefs.paid.get(name, self.beliefs.unit_pay)
+            return rate * action.markup * declared
         return float(tariff(np.array(declared)))
 
     def _proceeds(self, name: str, action: Action) -> float:
@@ -170,8 +177,10 @@ class Participant(mesa.Agent):  # type: ignore[misc]
         _remember(beliefs.traced, name, round_.traced)
         _remember(beliefs.upheld, name, round_.upheld)
         declared = self.world.price_work(self.index, name).declared
-        if round_.payment > 0 and declared > 0:
-            beliefs.unit_pay = round_.payment / declared / max(action.markup, 1e-9)
+        rate = round_.payment / max(declared, 1e-9) / max(action.markup, 1e-9)
+        if not round_.convicted:
+            beliefs.paid[name] = rate
+        beliefs.unit_pay = rate if rate > 0 else round_.going_rate or beliefs.unit_pay
 
 
 def _remember(shares: dict[str, float], name: str, happened: bool | None) -> None:

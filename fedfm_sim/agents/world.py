@@ -70,6 +70,14 @@ class Experience(Protocol):
         """What the mechanism paid it, money; bounties are another thing."""
 
     @property
+    def convicted(self) -> bool:
+        """Whether an audit convicted it, so that it was not paid."""
+
+    @property
+    def going_rate(self) -> float:
+        """What those who were paid got for a declared unit, as published, money; 0 for nobody."""
+
+    @property
     def proceeds(self) -> float:
         """What it earned outside, money."""
 

@@ -26,6 +26,7 @@ def run(
     resume: Resume = False,
 ) -> None:
     """Run a scenario and show who gained what."""
+    from fedfm_sim.experiments.reported import REPORT
     from fedfm_sim.experiments.run import run as run_scenario
     from fedfm_sim.reporting.population import print_population
     from fedfm_sim.reporting.tables import print_result
@@ -48,7 +49,7 @@ def run(
             print_result(result, console)
         else:
             print_population(result, console)
-        console.print(f"report: {folder}/report.html", soft_wrap=True)
+        console.print(f"report: {folder}/{REPORT}", soft_wrap=True)
     if result.summary["status"] != "finished":
         errors.print(f"interrupted after {result.summary['rounds']} rounds; go on with --resume")
         raise typer.Exit(130)

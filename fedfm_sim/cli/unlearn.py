@@ -33,4 +33,4 @@ def unlearn(
         print(json.dumps(made.summary))
         return
     print_forgetting(made.table, console)
-    console.print(f"adapter without participant {client}: {made.folder}/adapter", soft_wrap=True)
+    console.print(f"adapter without participant {client}: {made.adapter}", soft_wrap=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from fedfm_sim.core.settings import Settings
 
 
-class Action(BaseModel):
+class Action(Settings):
     """One entry of an action set: what is declared to the server, and what is done.
 
     A participant declares that it trains honestly on ``share`` of its data. With
@@ -15,8 +17,6 @@ class Action(BaseModel):
     ``noise`` and ``snoop`` are within the protocol: noise is declared, and
     looking at what others publish leaves no trace in the update, nor does selling the model.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     share: float = Field(default=1.0, ge=0, le=1, description="share of own data; 0 stays out")
     noise: float = Field(default=0.0, ge=0, description="noise over the update's own length")

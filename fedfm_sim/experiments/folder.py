@@ -24,6 +24,7 @@ from torch import Tensor, from_numpy
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import PART, whole, write_text
+from fedfm_sim.experiments.reported import REPORT
 from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.scenarios.lock import to_toml
@@ -36,7 +37,6 @@ VERSION = 1
 
 LOCK = "scenario.lock.toml"
 SUMMARY = "summary.json"
-REPORT = "report.html"
 STATE = "state.safetensors"
 HISTORY = "history"
 ADAPTER = "adapter"

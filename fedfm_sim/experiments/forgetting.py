@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from fedfm_sim.experiments.folder import ADAPTER
 from fedfm_sim.experiments.reported import Page, Reported, records
 from fedfm_sim.reporting.comparison import draw_comparison
 from fedfm_sim.reporting.page import Section
@@ -33,6 +34,11 @@ class Forgetting(Reported):
     method: str
     table: pd.DataFrame
     folder: Path
+
+    @property
+    def adapter(self) -> Path:
+        """The folder of the adapter itself, in peft's format."""
+        return self.folder / ADAPTER
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fedfm_sim.games.deviation import deviation_test
 from fedfm_sim.learning.adapters import adapter_layout
 from fedfm_sim.learning.backbone import load_backbone
 from fedfm_sim.mechanisms.theory.holdup import HoldUp
-from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.loader import load_lock
 from fedfm_sim.simulation.departure import Departure
 from fedfm_sim.simulation.population_result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
@@ -29,7 +29,7 @@ def load(folder: str | Path) -> RunResult | PopulationResult:
     summary = kept.summary()
     if summary["status"] == "begun":
         raise UserError(f"{folder}: the run was stopped; go on with fedfm-sim run --resume")
-    scenario, seed = load_scenario(kept.lock), int(summary["seed"])
+    scenario, seed = load_lock(kept.lock)
     if scenario.outcomes.source == "measured":
         actions = tuple(summary["shares"])
         return PopulationResult(scenario, seed, summary, kept.read_table("rounds"), actions)

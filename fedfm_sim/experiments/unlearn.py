@@ -18,15 +18,15 @@ from fedfm_sim.core.registry import NestedError
 from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.forgetting import Forgetting
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.loader import load_lock
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.unlearning import EXECUTORS, Executor, execute_together
 from fedfm_sim.security.unlearning.request import PastRound, Request, forget_client
 from fedfm_sim.security.unlearning.retraining import Retrain
 from fedfm_sim.security.unlearning.verification import Probes, compare
 from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.round import Round
 from fedfm_sim.simulation.setting import Setting
-from fedfm_sim.simulation.updates import RoundUpdates
 
 
 def unlearn(
@@ -131,7 +131,7 @@ def _request(
 
 def trained_on(setting: Setting, participants: pd.DataFrame) -> tuple[Examples, ...]:
     """Return what each participant's last action trained on; nothing for one who never sent."""
-    updates = RoundUpdates(setting, 0)
+    updates = Round.open_to_all(setting, 0).updates
     taking_part = participants[participants["weight"] > 0]
     actions = taking_part.groupby("participant")["action"].last()
     return tuple(
@@ -166,4 +166,4 @@ def _executor(method: str, parameters: Mapping[str, Any]) -> Executor:
 def _setting(folder: RunFolder) -> Setting:
     if not folder.is_finished:
         raise UserError(f"{folder.path}: no finished run")
-    return Setting.create(load_scenario(folder.lock), int(folder.summary()["seed"]))
+    return Setting.create(*load_lock(folder.lock))

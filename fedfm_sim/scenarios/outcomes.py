@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field, field_validator
 
+from fedfm_sim.core.chosen import Chosen
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import found
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
-
-if TYPE_CHECKING:
-    from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.mechanisms.sanctions import Sanctions
+from fedfm_sim.scenarios.sections import Participants
 
 #: The tables of measured runs that are shipped.
 SHIPPED = Path(__file__).parent / "measured"
@@ -24,6 +24,25 @@ MOST_TRAINED = 10_000
 
 #: What the participants of a population, who all learn by regret, have no use for.
 UNUSED = ("policies", "action_sets", "contribution", "deviations", "departure", "watermark")
+
+
+class Checked(Protocol):
+    """What outcomes are checked against: a scenario's other sections."""
+
+    @property
+    def participants(self) -> Participants:
+        """Who takes part."""
+
+    @property
+    def mechanism(self) -> Chosen[Mechanism]:
+        """Who is paid what."""
+
+    @property
+    def sanctions(self) -> Sanctions:
+        """What is audited and fined."""
+
+    def whole(self) -> dict[str, Any]:
+        """Return all sections as plain values, defaults included."""
 
 
 class OutcomeSettings(Settings):
@@ -58,7 +77,7 @@ class OutcomeSettings(Settings):
             raise UserError(f"outcomes.table: no file '{self.table}'; expected a path or: {known}")
         return path
 
-    def check(self, scenario: Scenario) -> None:
+    def check(self, scenario: Checked) -> None:
         """Refuse what a trained federation is too small for, and a population has no part for.
 
         Raises

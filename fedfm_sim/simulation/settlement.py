@@ -69,6 +69,13 @@ class Settlement:
         """What the mechanism pays each after verdicts, money; sanctions are another thing."""
         return np.where(self.convicted, 0.0, self.play.payments)
 
+    @cached_property
+    def going_rate(self) -> float:
+        """What those who were paid got for a declared unit, money; 0 where nobody was."""
+        paid = self.payments > 0
+        units = float(self.play.units[paid].sum())
+        return float(self.payments[paid].sum()) / units if units else 0.0
+
     @property
     def evidence(self) -> tuple[Array, Array]:
         """What the round tells of each: positive and negative evidence, (n,)."""
@@ -122,6 +129,16 @@ class Lived:
     def payment(self) -> float:
         """What the mechanism paid it, money."""
         return float(self.settled.payments[self.participant])
+
+    @property
+    def convicted(self) -> bool:
+        """Whether an audit convicted it."""
+        return bool(self.settled.convicted[self.participant])
+
+    @property
+    def going_rate(self) -> float:
+        """What those who were paid got for a declared unit, money."""
+        return self.settled.going_rate
 
     @property
     def proceeds(self) -> float:

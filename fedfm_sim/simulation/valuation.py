@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
+from torch import Tensor
 
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
+from fedfm_sim.learning.aggregation import Aggregate
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.influence import influence
 from fedfm_sim.mechanisms.contribution import characteristic
-
-if TYPE_CHECKING:
-    from fedfm_sim.simulation.play import Play
-
-Members = npt.NDArray[np.int64]
+from fedfm_sim.simulation.setting import Setting
+from fedfm_sim.simulation.updates import RoundUpdates
 
 
-def round_game(play: Play) -> CoalitionGame:
+class Played(Protocol):
+    """What coalitions are valued by: a round of n participants that was played."""
+
+    setting: Setting
+    updates: RoundUpdates
+    aggregate: Aggregate
+    rows: Tensor
+    weights: Array
+
+    @property
+    def gram(self) -> Array:
+        """Inner products of the changes of dW that the updates make, (n, n)."""
+
+
+def round_game(play: Played) -> CoalitionGame:
     """Return the game of a round over all n participants, by the scenario's measure.
 
     Those whose update was not accepted add nothing to any coalition.
@@ -36,11 +49,11 @@ def round_game(play: Play) -> CoalitionGame:
         return federation.round_game(play.rows, play.weights, examples, measure)
     members = np.flatnonzero(play.weights > 0)
     if not members.size:
-        return CoalitionGame(len(play.names), lambda masks: np.zeros(masks.size))
-    return among(MEASURES[measure](play, members), members, len(play.names))
+        return CoalitionGame(len(play.weights), lambda masks: np.zeros(masks.size))
+    return among(MEASURES[measure](play, members), members, len(play.weights))
 
 
-def among(game: CoalitionGame, members: Members, players: int) -> CoalitionGame:
+def among(game: CoalitionGame, members: Index, players: int) -> CoalitionGame:
     """Return a game of few members as one of all players, the others adding nothing."""
 
     def values(masks: Masks) -> Values:
@@ -50,26 +63,26 @@ def among(game: CoalitionGame, members: Members, players: int) -> CoalitionGame:
     return CoalitionGame(players, values)
 
 
-def _similarity(play: Play, members: Members) -> CoalitionGame:
+def _similarity(play: Played, members: Index) -> CoalitionGame:
     gram = play.gram[np.ix_(members, members)]
     return characteristic.model_similarity(gram, play.weights[members])
 
 
-def _label_counts(play: Play, members: Members) -> npt.NDArray[np.int64]:
+def _label_counts(play: Played, members: Index) -> Index:
     classes = play.setting.holdings.data.classes
     shards = _shards(play, members)
     return np.stack([np.bincount(s.groups.numpy(), minlength=classes) for s in shards])
 
 
-def _data_size(play: Play, members: Members) -> CoalitionGame:
+def _data_size(play: Played, members: Index) -> CoalitionGame:
     return characteristic.data_size(_label_counts(play, members))
 
 
-def _label_diversity(play: Play, members: Members) -> CoalitionGame:
+def _label_diversity(play: Played, members: Index) -> CoalitionGame:
     return characteristic.label_diversity(_label_counts(play, members))
 
 
-def _mutual_information(play: Play, members: Members) -> CoalitionGame:
+def _mutual_information(play: Played, members: Index) -> CoalitionGame:
     shards = _shards(play, members)
     if "pixel_values" not in shards[0].inputs:
         raise UserError("contribution.measure: 'mutual-information' needs images as features")
@@ -77,7 +90,7 @@ def _mutual_information(play: Play, members: Members) -> CoalitionGame:
     return characteristic.mutual_information(np.stack([rows.T @ rows for rows in pixels]))
 
 
-def _influence(play: Play, members: Members) -> CoalitionGame:
+def _influence(play: Played, members: Index) -> CoalitionGame:
     federation = play.setting.federation
     scores = influence(
         federation.backbone,
@@ -89,7 +102,7 @@ def _influence(play: Play, members: Members) -> CoalitionGame:
     return characteristic.influence(scores.participants)
 
 
-def _mutual_cross_entropy(play: Play, members: Members) -> CoalitionGame:
+def _mutual_cross_entropy(play: Played, members: Index) -> CoalitionGame:
     federation, examples = play.setting.federation, play.setting.holdings.coalition_examples
     if examples.labels.ndim != 1:
         raise UserError("contribution.measure: 'mutual-cross-entropy' needs one label per example")
@@ -108,12 +121,12 @@ def _mutual_cross_entropy(play: Play, members: Members) -> CoalitionGame:
     return characteristic.mutual_cross_entropy(chances, labels, local, sizes)
 
 
-def _shards(play: Play, members: Members) -> list[Examples]:
+def _shards(play: Played, members: Index) -> list[Examples]:
     return [play.setting.holdings.shard_at(int(k), play.updates.number) for k in members]
 
 
 #: The measures that are not read off a reconstructed model.
-MEASURES: dict[str, Callable[[Play, Members], CoalitionGame]] = {
+MEASURES: dict[str, Callable[[Played, Index], CoalitionGame]] = {
     "mutual-cross-entropy": _mutual_cross_entropy,
     "influence": _influence,
     "data-size": _data_size,

@@ -51,6 +51,8 @@ class Round:
     utility: float = 0.0
     selected: bool = True
     payment: float = 0.0
+    convicted: bool = False
+    going_rate: float = 0.0
     proceeds: float = 0.0
     leakage: float = 0.0
     traced: bool | None = None
@@ -117,8 +119,20 @@ def test_where_no_tariff_is_posted_the_last_pay_per_unit_is_expected() -> None:
     own.action = "overbid"
     own.learn(Round(payment=12.0))
     assert own.beliefs.unit_pay == pytest.approx(0.08)
-    own.learn(Round(payment=0.0, selected=True))
-    assert own.beliefs.unit_pay == pytest.approx(0.08)
+    assert own.expect("contribute") == pytest.approx(9 - 2 - 1.5)
+
+
+def test_what_pays_nothing_is_known_and_what_others_are_paid_is_heard_of() -> None:
+    own = participant("contribute", "free-ride", terms=UNPOSTED)
+    own.action = "free-ride"
+    own.learn(Round(payment=0.0, going_rate=0.2))
+    assert own.expect("free-ride") == pytest.approx(-0.25 * 20)
+    assert own.expect("contribute") == pytest.approx(20 - 2 - 1.5)
+    # A conviction takes the payment, and says nothing of what there was to take.
+    own = participant("contribute", "free-ride", terms=UNPOSTED)
+    own.action = "free-ride"
+    own.learn(Round(payment=0.0, convicted=True))
+    assert own.expect("free-ride") == pytest.approx(0.75 * 4 - 0.25 * 20)
 
 
 def test_an_action_that_is_not_let_take_part_is_expected_to_bring_nothing() -> None:
