@@ -22,13 +22,13 @@ from rich.console import Console
 
 import fedfm_sim as fs
 from fedfm_sim.core.random import Streams
+from fedfm_sim.mechanisms.reputation import AUDIT_EVIDENCE, FADING
 from fedfm_sim.scenarios.outcomes import SHIPPED
-from fedfm_sim.simulation.clients import ScalarPopulation
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.measurements import Measurements
-from fedfm_sim.simulation.model import AUDIT_EVIDENCE
-from fedfm_sim.simulation.population import FADING, Population
-from fedfm_sim.simulation.population_round import Faced
+from fedfm_sim.simulation.population.arrays import Population
+from fedfm_sim.simulation.population.clients import ScalarPopulation
+from fedfm_sim.simulation.population.faced import Faced
 
 console = Console(width=120)
 
@@ -60,18 +60,16 @@ class PlainClient(mesa.Agent):
     def play(self) -> None:
         faced, prices = self.model.faced, self.model.prices
         audit, played = self.model.audit[self.index], self.action
-        utilities, paid = [], 0.0
+        utilities, moneys = [], []
         for a, units in enumerate(self.units):
             caught = audit < faced.conviction[a]
-            payment = 0.0 if caught else faced.price * units
-            utility = payment + (faced.proceeds[a] - prices.privacy * faced.leakage[a])
-            utility -= self.cost[a]
-            utility -= prices.efficiency * self.burden[a]
-            if caught:
-                utility -= faced.fine
-            utilities.append(utility)
-            if a == played:
-                paid = payment
+            money = 0.0 if caught else faced.price * units
+            money += faced.proceeds[a]
+            money -= faced.fine if caught else 0.0
+            money -= self.cost[a]
+            moneys.append(money)
+            utility = money - prices.privacy * faced.leakage[a]
+            utilities.append(utility - prices.efficiency * self.burden[a])
         for a, utility in enumerate(utilities):
             self.regrets[a] += utility - utilities[played]
         audited, convicted = audit < faced.audit_rate, audit < faced.conviction[played]
@@ -79,9 +77,10 @@ class PlainClient(mesa.Agent):
         sound = 0.0 if convicted else audited * AUDIT_EVIDENCE + 1.0
         self.positive = FADING * self.positive + sound
         self.negative = FADING * self.negative + convicted * AUDIT_EVIDENCE
-        money = paid + faced.proceeds[played] - self.cost[played]
-        self.account += money - faced.fine if convicted else money
-        self.utility = utilities[played] + prices.reputation * trust
+        self.account += moneys[played]
+        self.utility = moneys[played] + prices.reputation * trust
+        self.utility -= prices.privacy * faced.leakage[played]
+        self.utility -= prices.efficiency * self.burden[played]
 
 
 class PlainModel(mesa.Model):

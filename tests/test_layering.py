@@ -54,11 +54,11 @@ PARTS = {
     ("", "Play"): "simulation/round.py",
     ("", "RoundUpdates"): "simulation/round.py",
     ("Settlement", "draw"): "simulation/round.py",
-    ("", "round_evidence"): "simulation/settlement.py simulation/population.py",
+    ("", "round_evidence"): "simulation/settlement.py simulation/population/arrays.py",
 }
 
 #: Who may have Eq. 12 added up: live play, expectations, and the million as arrays.
-LEDGER = {"simulation/play.py", "agents/participant.py", "simulation/population.py"}
+LEDGER = {"simulation/play.py", "agents/participant.py", "simulation/population/arrays.py"}
 
 #: Rooms that play rounds; the others have mechanisms and rules of their own to look at.
 PLAYING = ("agents", "scenarios", "simulation", "experiments", "cli", "reporting")
@@ -162,7 +162,7 @@ def test_equation_12_is_added_up_in_one_place() -> None:
         and node.attr == "reputation"
         and getattr(node.value, "id", getattr(node.value, "attr", "")) == "prices"
     }
-    assert priced == {"simulation/clients.py"}
+    assert priced == {"simulation/population/clients.py"}
 
 
 def texts(module: str) -> Iterator[str]:

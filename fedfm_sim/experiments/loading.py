@@ -12,7 +12,7 @@ from fedfm_sim.learning.backbone import load_backbone
 from fedfm_sim.mechanisms.theory.holdup import HoldUp
 from fedfm_sim.scenarios.loader import load_lock
 from fedfm_sim.simulation.departure import Departure
-from fedfm_sim.simulation.population_result import PopulationResult
+from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
 
 

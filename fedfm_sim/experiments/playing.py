@@ -15,8 +15,8 @@ from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.measurements import Measurements
 from fedfm_sim.simulation.model import FederationModel
-from fedfm_sim.simulation.population import Population
-from fedfm_sim.simulation.population_result import PopulationResult, round_row, summarise
+from fedfm_sim.simulation.population.arrays import Population
+from fedfm_sim.simulation.population.result import PopulationResult, round_row, summarise
 from fedfm_sim.simulation.records import Records
 from fedfm_sim.simulation.result import RunResult, collect
 from fedfm_sim.simulation.state import (

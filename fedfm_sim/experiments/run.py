@@ -13,7 +13,7 @@ from fedfm_sim.experiments.loading import load
 from fedfm_sim.experiments.playing import Playing, PlayingFederation, PlayingPopulation
 from fedfm_sim.scenarios.loader import load_run
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.simulation.population_result import PopulationResult
+from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
 
 

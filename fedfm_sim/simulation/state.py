@@ -22,7 +22,7 @@ from fedfm_sim.agents.participant import Beliefs, Participant
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import whole
 from fedfm_sim.simulation.model import FederationModel
-from fedfm_sim.simulation.population import Population
+from fedfm_sim.simulation.population.arrays import Population
 
 #: A tree of dictionaries, lists, sets, plain values, arrays and tensors.
 State = dict[str, Any]

@@ -18,7 +18,7 @@ from fedfm_sim.experiments import folder as names
 from fedfm_sim.experiments.folder import RunFolder, identity_of
 from fedfm_sim.experiments.unlearn import unlearn
 from fedfm_sim.simulation.model import FederationModel
-from fedfm_sim.simulation.population_result import PopulationResult
+from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
 
 #: Everything that remembers: accounts, trust, beliefs, learning policies, a mechanism's queues,

@@ -18,11 +18,11 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.outcomes import fixed_price
-from fedfm_sim.simulation import population as module
-from fedfm_sim.simulation.clients import ScalarPopulation
 from fedfm_sim.simulation.measurements import Workload
 from fedfm_sim.simulation.outcomes import Outcome
-from fedfm_sim.simulation.population import Population, draw_actions
+from fedfm_sim.simulation.population import arrays as module
+from fedfm_sim.simulation.population.arrays import Population, draw_actions
+from fedfm_sim.simulation.population.clients import ScalarPopulation
 
 ACTIONS = ("contribute", "contribute-half", "free-ride", "backdoor")
 WORK = Workload((40.0, 39.0, 7.0), 0.0056, 0.12, 0.013)

@@ -17,8 +17,8 @@ from fedfm_sim.reporting.population import (
 )
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measured import MeasuredOutcomes
-from fedfm_sim.simulation.population import Population
-from fedfm_sim.simulation.population_round import Faced, Totals
+from fedfm_sim.simulation.population.arrays import Population
+from fedfm_sim.simulation.population.faced import Faced, Totals
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,8 +12,8 @@ from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.reputation import AUDIT_EVIDENCE, FADING
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.outcomes import OutcomeSource
-from fedfm_sim.simulation.population import Population
-from fedfm_sim.simulation.population_round import Faced, Totals, play_measured
+from fedfm_sim.simulation.population.arrays import Population
+from fedfm_sim.simulation.population.faced import Faced, Totals, play_measured
 
 
 class ScalarPopulation(mesa.Model):  # type: ignore[misc]

@@ -3,7 +3,7 @@
 Everybody chooses between the same few actions; the terms that the server announced and the
 outcome that the shares of all lead to then decide what each action was worth. Nothing but
 ``+ - * /`` and comparisons touches a participant's numbers, in one fixed order, so that the
-arrays here and the agents of `fedfm_sim.simulation.clients` agree bit for bit.
+arrays here and the agents of `fedfm_sim.simulation.population.clients` agree bit for bit.
 
 References
 ----------
@@ -32,7 +32,7 @@ from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.measurements import Workload
 from fedfm_sim.simulation.outcomes import OutcomeSource
-from fedfm_sim.simulation.population_round import Faced, Totals, play_measured
+from fedfm_sim.simulation.population.faced import Faced, Totals, play_measured
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class Population:
         return (slice(k, min(k + BLOCK, self.size)) for k in range(0, self.size, BLOCK))
 
     def _play(self, part: slice, audit: Array, faced: Faced) -> None:
-        """Play the round of one block; `fedfm_sim.simulation.clients.Client.play` is the same."""
+        """Play the round of one block; `Client.play` beside this file is the same."""
         regrets, action = self.regrets[:, part], self.action[part]
         due, cost, burden = (each[:, part] for each in (self.units, self.cost, self.burden))
         due = faced.price * due
