@@ -101,7 +101,7 @@ def federate(seed: int, *overrides: str) -> Federated:
             adjust=scheme.adjust(number),
         ).adapters
         history.append(PastRound(adapter, rows, np.arange(count), weights))
-        adapter = scheme.settle(weighted_mean(rows, adapter, weights), number)
+        adapter = scheme.mark_shared(weighted_mean(rows, adapter, weights), number)
         scheme.take_note(number, range(count))
     return Federated(setting, scheme, adapter, tuple(history))
 

@@ -47,7 +47,7 @@ PARTS = {
     ("defence", "aggregate"): "simulation/play.py",
     ("defence", "learn"): "simulation/round.py",
     ("watermark", "copies"): "simulation/updates.py",
-    ("watermark", "settle"): "simulation/play.py",
+    ("watermark", "mark_shared"): "simulation/play.py",
     ("watermark", "take_note"): "simulation/round.py",
     ("federation", "advance"): "simulation/round.py",
     ("reputation", "update"): "simulation/model.py",

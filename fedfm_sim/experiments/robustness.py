@@ -12,7 +12,7 @@ import torch
 
 from fedfm_sim.agents.actions import HONEST, KINDS
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.progress import Progress
+from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
@@ -47,7 +47,7 @@ def robustness(
     attacks: Mapping[str, Sequence[str]],
     defences: Mapping[str, Mapping[str, object]],
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
 ) -> pd.DataFrame:
     """Play every attack against every defence, in the scenario's federation.
 
@@ -63,7 +63,7 @@ def robustness(
     defences : mapping of str to mapping
         Heading to the ``defence`` section of a scenario.
     seed : int
-    progress : callable, optional
+    progress : callable
         Called with (rounds finished, rounds).
 
     Returns
@@ -91,12 +91,12 @@ def robustness(
         _Cell(*names, FederationModel(variant, seed, like=setting, recording=False))
         for names, variant in variants.items()
     ]
+    progress(0, scenario.rounds)
     for number in range(scenario.rounds):
         step_together([cell.model for cell in cells])
         for cell in cells:
             cell.take_note()
-        if progress is not None:
-            progress(number + 1, scenario.rounds)
+        progress(number + 1, scenario.rounds)
     return _measured(setting, cells, seed)
 
 

@@ -29,7 +29,7 @@ from fedfm_sim.scenarios.game import DesignSettings, GameSettings
 from fedfm_sim.scenarios.outcomes import OutcomeSettings
 from fedfm_sim.scenarios.sections import (
     ContributionSettings,
-    Departure,
+    DepartureSettings,
     DeviationSettings,
     Participants,
 )
@@ -73,7 +73,7 @@ class Scenario(Settings):
     removals: Annotated[dict[str, Chosen[Removal]], Parameters(REMOVALS)] = Field(
         default_factory=dict, description="parameters of a removal wherever an action names it"
     )
-    departure: Departure | None = None
+    departure: DepartureSettings | None = None
     outcomes: OutcomeSettings = OutcomeSettings()
     game: GameSettings | None = None
     design: DesignSettings = DesignSettings()

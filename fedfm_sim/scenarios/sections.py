@@ -89,7 +89,7 @@ class DeviationSettings(Settings):
         check_names(self.actions, known, "actions")
 
 
-class Departure(Settings):
+class DepartureSettings(Settings):
     """After the last round a participant leaves, and wants its data forgotten.
 
     The server tries the executors and takes the cheapest that is as good as retraining.

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import whole
-from fedfm_sim.core.progress import Progress
+from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.scenarios.actions import whole_action
 from fedfm_sim.scenarios.loader import parse_scenario
 from fedfm_sim.scenarios.lock import to_toml
@@ -170,7 +170,7 @@ def measure(
     design: Sequence[Sequence[float]],
     seeds: Sequence[int],
     path: Path,
-    progress: Progress | None = None,
+    progress: Progress = unwatched,
 ) -> Measurements:
     """Train a federation for every point of the design and every seed.
 
@@ -182,7 +182,7 @@ def measure(
     scenario : Scenario
         The federation; its count of participants bounds how finely shares are resolved.
     design : sequence of m shares
-    progress : callable, optional
+    progress : callable
         Called with (federations finished, federations).
 
     Raises
@@ -200,8 +200,7 @@ def measure(
     work = [(seed, shares) for seed in seeds for shares in design]
     table, source = None, None
     for done, (seed, shares) in enumerate(work):
-        if progress is not None:
-            progress(done, len(work))
+        progress(done, len(work))
         if source is None or source.setting.streams.seed != seed:
             source = TrainedOutcomes(scenario, actions, seed)
         row = _described(source, np.array(shares, dtype=np.float64))
@@ -211,8 +210,7 @@ def measure(
         table.save(path)
     if table is None:
         raise UserError("measured runs: expected at least one share point and one seed")
-    if progress is not None:
-        progress(len(work), len(work))
+    progress(len(work), len(work))
     return table
 
 

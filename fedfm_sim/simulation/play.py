@@ -275,7 +275,7 @@ class Play:
     @cached_property
     def new_adapter(self) -> Tensor:
         """The next global adapter (P,), after the server's own marking of it."""
-        return self.setting.watermark.settle(self.aggregate.adapter, self.updates.number)
+        return self.setting.watermark.mark_shared(self.aggregate.adapter, self.updates.number)
 
     def stakes_of(self, participant: int) -> dict[str, Amount]:
         """Return what each line of the ledger comes to before verdicts.

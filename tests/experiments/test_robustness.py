@@ -41,7 +41,7 @@ def test_a_row_is_what_its_run_says() -> None:
     attacks = {"none": ["contribute"], "swarm": ["backdoor", "sybil"], "min-max": ["min-max"]}
     rules = {name: DEFENCES[name] for name in ("fedavg", "krum")}
     table = robustness(scenario(), attacks, rules, 3, lambda *step: done.append(step))
-    assert done == [(1, 2), (2, 2)]
+    assert done == [(0, 2), (1, 2), (2, 2)]
     assert len(table) == 6
     run = alone(scenario(), "swarm", attacks["swarm"], "krum", rules["krum"])
     assert run.participants["action"].tolist() == [*["contribute"] * 4, "backdoor", "sybil"] * 2

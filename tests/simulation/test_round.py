@@ -258,6 +258,6 @@ def test_the_next_round_starts_from_the_model_that_the_server_marked() -> None:
     assert own.last is not None
     aggregated = own.last.play.aggregate.adapter
     assert not (own.adapter == aggregated).all()
-    assert (own.adapter == own.setting.watermark.settle(aggregated, 0)).all()
+    assert (own.adapter == own.setting.watermark.mark_shared(aggregated, 0)).all()
     accuracy = float(own.setting.evaluator.accuracies(own.adapter[None])[0])
     assert own.tables()[0]["accuracy"].tolist() == [accuracy]

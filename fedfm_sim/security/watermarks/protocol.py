@@ -88,7 +88,7 @@ class Watermark(Plugin):
         """Return what each of n participants is sent of the global adapter, (n, P)."""
         return adapter.expand(self.world.participants, -1)
 
-    def settle(self, adapter: Tensor, number: int) -> Tensor:
+    def mark_shared(self, adapter: Tensor, number: int) -> Tensor:
         """Return the global adapter (P,) after the server's own work on it."""
         return adapter
 

@@ -46,7 +46,7 @@ class Waffle(Watermark):
         world = self.world
         return trigger_set(self.key, world.public, world.classes, self.triggers, self.style)
 
-    def settle(self, adapter: Tensor, number: int) -> Tensor:
+    def mark_shared(self, adapter: Tensor, number: int) -> Tensor:
         """Return the adapter that knows the triggers."""
         rng = self.world.streams.generator("teach", number)
         return teach(
@@ -150,9 +150,9 @@ class FedTracker(Watermark):
         waffle.enter(self.world)
         return waffle
 
-    def settle(self, adapter: Tensor, number: int) -> Tensor:
+    def mark_shared(self, adapter: Tensor, number: int) -> Tensor:
         """Return the adapter with the global mark, if there is to be one."""
-        return self._global.settle(adapter, number) if self.triggers else adapter
+        return self._global.mark_shared(adapter, number) if self.triggers else adapter
 
     def copies(self, adapter: Tensor, number: int) -> Tensor:
         """Return copies with a fingerprint each; of the untrained adapter, plain ones."""

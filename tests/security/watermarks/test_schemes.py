@@ -73,7 +73,7 @@ def trained(name: str, **settings: object) -> tuple[Watermark, Tensor]:
             scheme.copies(adapter, number),
             adjust=scheme.adjust(number),
         ).adapters
-        adapter = scheme.settle(rows.mean(0), number)
+        adapter = scheme.mark_shared(rows.mean(0), number)
         scheme.take_note(number, range(MEMBERS))
     return scheme, adapter
 
