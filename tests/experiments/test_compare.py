@@ -86,3 +86,30 @@ def test_one_bad_alternative_is_refused_before_anything_runs(tmp_path: Path) -> 
             workshop=Workshop.at(tmp_path),
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_study_takes_no_result_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another study in the same folder, killed in its second run, and gone on with."""
+
+    class Killed(BaseException):
+        pass
+
+    over, longer = {"mechanism.price": ["0.01", "0.02"]}, [*SMALL, "rounds=3"]
+    compare("quickstart", over, [0], SMALL, Workshop.at(tmp_path))
+    step = FederationModel.step
+
+    def dies(self: FederationModel) -> None:
+        if self.setting.scenario.mechanism.parameters["price"] == 0.02 and self.round == 1:
+            raise Killed
+        step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FederationModel, "step", dies)
+        with pytest.raises(Killed):
+            compare("quickstart", over, [0], longer, Workshop.at(tmp_path))
+    again = compare("quickstart", over, [0], longer, Workshop.at(tmp_path, resume=True))
+    fresh = compare("quickstart", over, [0], longer)
+    pd.testing.assert_frame_equal(again.runs, fresh.runs, check_exact=True)
+    assert sorted(path.name for path in tmp_path.glob("*/report.html")) == []
