@@ -7,6 +7,7 @@ what is not this run's is never read. A folder is begun once, by a run that has 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -117,14 +118,15 @@ class RunFolder:
         self._in_use.release()
 
     def clear(self) -> None:
-        """Remove the files that a run leaves, and whatever was being written."""
+        """Remove what a run leaves, finished or not; files of other names stay."""
         files = [LOCK, SUMMARY, REPORT, STATE, UNLEARNED, *(f"{name}.parquet" for name in TABLES)]
         for name in files:
             (self.path / name).unlink(missing_ok=True)
-        for folder in (HISTORY, ADAPTER):
-            shutil.rmtree(self.path / folder, ignore_errors=True)
-        for left in (*self.path.glob(f"*{PART}"), *self.path.glob(f"{WITHOUT}*")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            (self.path / f"{name}{PART}").unlink(missing_ok=True)
+        unlearned = re.compile(rf"{WITHOUT}[0-9-]+({re.escape(PART)})?")
+        taken = [path for path in self.path.iterdir() if unlearned.fullmatch(path.name)]
+        for folder in (self.path / HISTORY, self.path / ADAPTER, *taken):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def holds_this_run(self) -> bool:

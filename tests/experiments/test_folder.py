@@ -193,13 +193,15 @@ def test_every_file_says_whose_it_is(kept: Path) -> None:
 def test_another_run_leaves_nothing_of_the_first(copied: Path, other: list[str]) -> None:
     (copied / "without-1").mkdir()
     (copied / "summary.json.part").write_text("torn")
-    (copied / "notes.txt").write_text("mine")
+    for mine in ("notes.txt", "download.part", "without-words"):
+        (copied / mine).write_text("mine")
     fs.run("quickstart", 2, copied, [*TINY, *other], report=False, resume=True)
     assert not (copied / "history").exists()
     assert not (copied / "without-1").exists()
     assert not (copied / "report.html").exists()
-    assert not list(copied.glob("*.part"))
-    assert (copied / "notes.txt").read_text() == "mine"
+    assert not (copied / "summary.json.part").exists()
+    for mine in ("notes.txt", "download.part", "without-words"):
+        assert (copied / mine).read_text() == "mine"
     with pytest.raises(UserError, match="needs the updates of past rounds"):
         unlearn(copied, 0, "federaser")
 
