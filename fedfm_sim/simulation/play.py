@@ -18,6 +18,7 @@ from fedfm_sim.learning.quarantine import receive
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Offers
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.detection import audit_chances
+from fedfm_sim.simulation.sending import send
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates, Sale
 from fedfm_sim.simulation.valuation import round_game
@@ -65,7 +66,7 @@ class Play:
         count, reference = len(self.names), self.updates.reference
         members = np.flatnonzero(self.allocation.selected)
         self.updates.prepare((k, self.names[k]) for k in members.tolist())
-        self.sent = self._upload(members.tolist())
+        self.sent = send(self.setting, self.updates, self.names, members.tolist())
         received = receive(list(self.sent.values()), reference, self.setting.federation.layout)
         self.reasons = {int(members[row]): why for row, why in received.reasons.items()}
         sound = [row for row in range(len(members)) if row not in received.reasons]
@@ -86,24 +87,6 @@ class Play:
         self.weights[self.accepted] = self.aggregate.weights
         self.suspicion[self.accepted] = self.aggregate.suspicion
         self.delivered = self.accepted[~self.aggregate.dropped]
-
-    def _upload(self, members: list[int]) -> dict[int, Tensor]:
-        """Return what each sends: first the honest, then who may see that, then who copies."""
-        attacks = {k: self.setting.attacks.get(self.names[k]) for k in members}
-        honest = [k for k in members if attacks[k] is None]
-        sent = {k: self.updates.upload(k, self.names[k]) for k in honest}
-        seen = self.updates.view(rows(sent, honest), len(members) - len(honest))
-        copying = [k for k in members if (attack := attacks[k]) and attack.copies]
-        for k in members:
-            if k not in sent and k not in copying:
-                sent[k] = self.updates.upload(k, self.names[k], seen)
-        kinds = self.setting.scenario.participants.kinds
-        accomplices = [k for k in sent if kinds[k] == "malicious"]
-        for k in copying:
-            own = [j for j in sorted(accomplices) if j != k and kinds[k] == "malicious"]
-            view = replace(seen, colluders=rows(sent, own))
-            sent[k] = self.updates.upload(k, self.names[k], view)
-        return {k: sent[k] for k in members}
 
     @cached_property
     def game(self) -> CoalitionGame:
@@ -336,8 +319,3 @@ class Play:
         """Return the ledger of stakes and verdicts at the scenario's sanctions and prices."""
         scenario = self.setting.scenario
         return ledger.settle(stakes, verdicts, scenario.sanctions, scenario.prices)
-
-
-def rows(sent: dict[int, Tensor], members: list[int]) -> Tensor:
-    """Return what some members sent (m, P); (0, 0) for nobody."""
-    return torch.stack([sent[k] for k in members]) if members else torch.empty(0, 0)
