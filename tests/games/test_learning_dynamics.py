@@ -22,7 +22,7 @@ UNEVEN = [np.array([0.7, 0.3]), np.array([0.4, 0.6])]
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 3))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_quantal_strategies_reproduce_themselves(seed: int, precision: float) -> None:
     game = NormalFormGame(np.random.default_rng(seed).random((2, 3, 3)))
     found = quantal_response(game, precision)
@@ -49,8 +49,8 @@ def test_all_come_to_the_dominant_actions() -> None:
         "fictitious play": dynamics.fictitious_play(DILEMMA, UNEVEN, 500).final,
         "logit": dynamics.logit(DILEMMA, UNEVEN, 200, precision=10).final,
         "regret matching": dynamics.regret_matching(DILEMMA, 500).final,
-        "exp3": dynamics.exp3(DILEMMA, 20_000, rng, exploration=0.05).final,
-        "q-learning": dynamics.q_learning(DILEMMA, 5_000, rng).final,
+        "exp3": dynamics.exp3(DILEMMA, 10_000, rng, exploration=0.05).final,
+        "q-learning": dynamics.q_learning(DILEMMA, 3_000, rng).final,
     }
     for name, strategies in ends.items():
         for own in strategies:
@@ -58,7 +58,7 @@ def test_all_come_to_the_dominant_actions() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_averages_solve_zero_sum_games(seed: int) -> None:
     """Robinson (1951) for fictitious play; regret matching's bound falls as 1 / sqrt(T)."""
     payoffs = np.random.default_rng(seed).uniform(-1, 1, (3, 3))

@@ -177,7 +177,7 @@ def test_what_adds_up_does_so_in_every_sample(name: str, seed: int, n: int) -> N
 
 
 @given(seed=seeds, n=st.integers(1, 8))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_additive_games_need_no_more_than_one_sample(seed: int, n: int) -> None:
     worth = np.random.default_rng(seed).normal(size=n)
     game = CoalitionGame(n, lambda masks: members(masks, n) @ worth)
