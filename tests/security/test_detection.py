@@ -65,7 +65,8 @@ def test_focused_audits_convict_more_at_the_same_price() -> None:
             "backdoor-defended",
             0,
             overrides=[
-                "rounds=3",
+                "rounds=2",
+                "training.epochs=1",
                 "sanctions.audit_rate=0.2",
                 f"sanctions.audit_focus={focus}",
                 "sanctions.tolerance=0.05",
@@ -77,5 +78,5 @@ def test_focused_audits_convict_more_at_the_same_price() -> None:
         audited.append(int(result.rounds["audited"].sum()))
         assert (result.rounds["detection_auc"] == 1).all()
     # Two of ten attack, and up to two of those who take part are audited in a round.
-    assert convicted[1] == audited[1] >= 5
+    assert convicted[1] == audited[1] >= 4
     assert convicted[0] < audited[0]

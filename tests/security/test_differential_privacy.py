@@ -45,15 +45,16 @@ def test_dp_sgd_of_abadi() -> None:
 
 
 def test_epsilon_is_monotone_and_knows_its_ends() -> None:
-    assert epsilon(2.0, 100, 0.1, 1e-5) < epsilon(1.0, 100, 0.1, 1e-5)
-    assert epsilon(1.0, 100, 0.1, 1e-5) < epsilon(1.0, 200, 0.1, 1e-5)
-    assert epsilon(1.0, 100, 0.1, 1e-5) < epsilon(1.0, 100, 0.2, 1e-5)
-    assert epsilon(1.0, 100, 0.1, 1e-5) < epsilon(1.0, 100, 0.1, 1e-6)
+    usual = epsilon(1.0, 20, 0.1, 1e-5)
+    assert epsilon(2.0, 20, 0.1, 1e-5) < usual
+    assert epsilon(1.0, 40, 0.1, 1e-5) > usual
+    assert epsilon(1.0, 20, 0.2, 1e-5) > usual
+    assert epsilon(1.0, 20, 0.1, 1e-6) > usual
     assert epsilon(1.0, 0, 0.1, 1e-5) == 0
     assert epsilon(0.0, 1, 0.1, 1e-5) == float("inf")
 
 
-@pytest.mark.parametrize("target", [0.5, 1.0, 8.0])
+@pytest.mark.parametrize("target", [0.5, 1.0, 4.0])
 def test_calibration_spends_what_is_allowed(target: float) -> None:
     noise = calibrated_noise(target, 60, 0.25, 1e-4)
     assert 0.98 * target < epsilon(noise, 60, 0.25, 1e-4) <= target
@@ -171,10 +172,16 @@ def test_dp_sgd_has_the_noise_it_says_and_each_its_own(
 
 
 def test_a_protection_is_declared_and_costs_accuracy_and_bytes() -> None:
-    only = ["rounds=3", "contribution.every=0", "deviations.rounds=0", "sanctions.audit_rate=1"]
+    only = [
+        "rounds=2",
+        "training.epochs=1",
+        "contribution.every=0",
+        "deviations.rounds=0",
+        "sanctions.audit_rate=1",
+    ]
     sections = {
         "none": 'protection="none"',
-        "noise": 'protection={name="gaussian-mechanism", clip=1.0, noise_multiplier=0.2}',
+        "noise": 'protection={name="gaussian-mechanism", clip=0.2, noise_multiplier=1.0}',
         "top-k": 'protection={name="top-k", share=0.1}',
     }
     results = {
@@ -182,7 +189,9 @@ def test_a_protection_is_declared_and_costs_accuracy_and_bytes() -> None:
         for name, section in sections.items()
     }
     after = {name: result.summary["accuracy_after"] for name, result in results.items()}
-    assert after["noise"] < after["none"] - 0.05
+    assert after["none"] > results["none"].summary["accuracy_before"] + 0.1
+    # Clipping alone would slow the learning; noise undoes what was known.
+    assert after["noise"] < results["noise"].summary["accuracy_before"] - 0.1
     sent = {name: result.rounds["megabytes"][0] for name, result in results.items()}
     # Down come 4 bytes a number, up go 8 for a tenth of them: 4.8 in place of 8.
     assert sent["top-k"] / sent["none"] == pytest.approx(0.6, rel=0.01)

@@ -83,7 +83,7 @@ def test_search_finds_the_image_and_noise_hides_it(backbone: Backbone, digits: S
     image, label = one(digits, 4)
     for gradient_of in (full_gradient(backbone), adapter_gradient(backbone, layout, start)):
         seen = [part.detach() for part in gradient_of(image, label)]
-        found = invert(gradient_of, seen, label, (1, 8, 8), np.random.default_rng(4), restarts=1)
+        found = invert(gradient_of, seen, label, (1, 8, 8), np.random.default_rng(4), 1, 60)
         assert psnr(found, image[0]) > 25
     length = torch.cat([part.flatten() for part in seen]).norm()
     rng = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def test_search_finds_the_image_and_noise_hides_it(backbone: Backbone, digits: S
         part + length / 20 * torch.from_numpy(rng.standard_normal(tuple(part.shape)))
         for part in seen
     ]
-    hidden = invert(gradient_of, noisy, label, (1, 8, 8), np.random.default_rng(4), restarts=1)
+    hidden = invert(gradient_of, noisy, label, (1, 8, 8), np.random.default_rng(4), 1, 60)
     assert psnr(hidden, image[0]) < 12
 
 

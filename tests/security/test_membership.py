@@ -81,7 +81,6 @@ def test_auc_is_that_of_scikit_learn(members: list[float], others: list[float]) 
     found = membership_auc(np.array(members), np.array(others, dtype=np.float32))
     assert found == pytest.approx(expected, abs=1e-12)
     assert membership_auc(np.array(others), np.array(members)) == pytest.approx(1 - found)
-    assert 0 <= membership_advantage(np.array(members), np.array(others)) <= 1
 
 
 def test_a_participant_that_trained_too_long_gives_its_data_away(
@@ -137,7 +136,7 @@ def test_true_positives_at_a_rate_by_hand() -> None:
 def test_lira_finds_the_members_of_one_that_trained_too_long(
     backbone: Backbone, digits: SplitData
 ) -> None:
-    settings = TrainingSettings(epochs=25, batch_size=8, learning_rate=0.003)
+    settings = TrainingSettings(epochs=15, batch_size=8, learning_rate=0.003)
     federation = Federation.create(backbone, LoraSettings(rank=8, alpha=16.0), settings, 0)
     shown = in_domain(digits.private, "occluded", np.random.default_rng(0))
     test = in_domain(digits.test, "occluded", np.random.default_rng(0))
@@ -150,7 +149,7 @@ def test_lira_finds_the_members_of_one_that_trained_too_long(
             federation, federation.adapter, row, members, test, shadow, np.random.default_rng(2)
         )
 
-    attack = LikelihoodRatio(shadows=8)
+    attack = LikelihoodRatio(shadows=4)
     inside, outside = attack.scores(seen(sent))
     assert inside.shape == outside.shape == (40,)
     assert membership_auc(-inside, -outside) > 0.65

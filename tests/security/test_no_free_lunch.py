@@ -48,7 +48,7 @@ def test_no_beliefs_break_the_bound(seed: int, participants: int) -> None:
 
 
 def test_on_updates_protection_moves_beliefs(backbone: Backbone, digits: SplitData) -> None:
-    settings = TrainingSettings(epochs=40, batch_size=8, learning_rate=0.01)
+    settings = TrainingSettings(epochs=15, batch_size=8, learning_rate=0.01)
     federation = Federation.create(backbone, LoraSettings(rank=8, alpha=16.0), settings, 0)
     members = digits.private.select(slice(0, 40))
     trained = federation.train([members], [np.random.default_rng(0)]).adapters[0]
@@ -65,13 +65,14 @@ def test_on_updates_protection_moves_beliefs(backbone: Backbone, digits: SplitDa
             digits.public,
             np.random.default_rng(2),
         )
-        return membership_beliefs(replace(seen, sent=row), shadows=4)
+        return membership_beliefs(replace(seen, sent=row), shadows=2)
 
     as_trained, as_sent = beliefs(trained), beliefs(sent)
     assert as_trained.shape == (80,)
+    assert as_trained[:40].mean() > as_trained[40:].mean() + 0.05, "members are believed more"
     result = bound([as_trained], [as_sent], utility_loss=0.2)
-    assert result.leakage + result.distortion >= result.unprotected > 0
-    assert result.distortion > 0.01
+    assert result.unprotected > 0.03
+    assert result.distortion > 0.1
 
 
 @given(seeds, st.integers(1, 12), st.integers(1, 3))

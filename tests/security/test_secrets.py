@@ -11,8 +11,10 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.backbone import load_backbone
 from fedfm_sim.learning.datasets.notes import canary, encode, load_notes_split, plant
+from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.trainer import TrainingSettings
+from fedfm_sim.security.privacy import secrets
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.secrets import Exposure, exposure, extract, secrets_in
 
@@ -27,25 +29,37 @@ def federation() -> Federation:
     )
 
 
-def trained(federation: Federation, copies: int) -> Tensor:
+def noted(copies: int) -> Examples:
     shard = load_notes_split().private.select(slice(0, 60))
-    shard = plant(shard, canary("anna", "4815"), copies) if copies else shard
-    return federation.train([shard], [np.random.default_rng(0)]).adapters[0]
+    return plant(shard, canary("anna", "4815"), copies) if copies else shard
+
+
+def trained(federation: Federation, copies: int) -> Tensor:
+    return federation.train([noted(copies)], [np.random.default_rng(0)]).adapters[0]
+
+
+def observed(federation: Federation, sent: Tensor, members: Examples) -> Observation:
+    others = encode(["the code of anna is 1 2 3 4"], [0])
+    rng = np.random.default_rng(0)
+    return Observation(federation, federation.adapter, sent, members, others, others, rng)
 
 
 def test_what_is_repeated_is_remembered_and_told(federation: Federation) -> None:
-    exposures = dict.fromkeys((0, 1, 12), 0.0)
-    for copies in exposures:
-        adapter = trained(federation, copies)
-        exposures[copies] = exposure(federation, adapter, "anna", "4815")
-        if copies == 12:
-            assert extract(federation, adapter, "anna") == "4815"
-            assert exposure(federation, adapter, "bruno", "9263") < 8
-        if copies == 0:
-            assert extract(federation, adapter, "anna") != "4815"
-    assert exposures[12] == pytest.approx(BITS)
-    assert exposures[0] < 6
-    assert exposures[12] >= exposures[1] >= exposures[0] - 2
+    never, often = trained(federation, 0), trained(federation, 12)
+    assert extract(federation, often, "anna") == "4815"
+    assert extract(federation, never, "anna") != "4815"
+    assert exposure(federation, often, "bruno", "9263") < 8
+    leaked = [Exposure().leakage(observed(federation, row, noted(12))) for row in (never, often)]
+    assert leaked[1] == pytest.approx(1)
+    assert leaked[0] < 0.45
+
+
+@pytest.mark.slow  # each exposure asks for 10,000 codes
+def test_more_copies_are_remembered_better(federation: Federation) -> None:
+    never, once, often = (
+        exposure(federation, trained(federation, copies), "anna", "4815") for copies in (0, 1, 12)
+    )
+    assert often >= once > never + 2
 
 
 @pytest.mark.slow
@@ -68,15 +82,23 @@ def test_secrets_are_found_in_notes() -> None:
     assert secrets_in(shard) == []
 
 
-def test_as_a_measure_of_leakage(federation: Federation) -> None:
-    shard = plant(load_notes_split().private.select(slice(0, 60)), canary("anna", "4815"), 12)
+def test_the_measure_is_the_largest_exposure_of_what_was_sent(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Tensor] = []
 
-    def leakage(sent: Tensor) -> float:
-        others = encode(["the code of anna is 1 2 3 4"], [0])
-        rng = np.random.default_rng(0)
-        seen = Observation(federation, federation.adapter, sent, shard, others, others, rng)
-        return Exposure().leakage(seen)
+    def told(federation: Federation, row: Tensor, name: str, code: str) -> float:
+        asked.append(row)
+        return 3.0 if code == "4815" else float(BITS / 2)
 
-    assert leakage(trained(federation, 12)) == pytest.approx(1)
-    assert leakage(trained(federation, 0)) < 0.5
-    assert leakage(torch.full_like(federation.adapter, torch.nan)) < 0.5
+    monkeypatch.setattr(secrets, "exposure", told)
+    both = plant(noted(3), canary("hugo", "0007"), 1)
+    sent = federation.adapter + 1
+    assert Exposure().leakage(observed(federation, sent, both)) == pytest.approx(0.5)
+    assert all(row is sent for row in asked)
+    assert Exposure().leakage(observed(federation, sent, noted(0))) == 0
+    # Of an update that is no number, what it started from is asked.
+    asked.clear()
+    lost = torch.full_like(sent, torch.nan)
+    assert Exposure().leakage(observed(federation, lost, noted(3))) == pytest.approx(3 / BITS)
+    assert [row is federation.adapter for row in asked] == [True]

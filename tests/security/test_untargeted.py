@@ -61,7 +61,7 @@ def test_noise_is_as_long_as_said_and_differs_by_draw(
 @pytest.mark.parametrize("attack", ["sign-flip", "gaussian"])
 def test_undefended_it_undoes_the_learning_and_the_median_holds(attack: str) -> None:
     overrides = [
-        "rounds=3",
+        "rounds=2",
         "participants.malicious=3",
         f'policies.malicious={{name="fixed", action="{attack}"}}',
         f'action_sets.malicious=["{attack}"]',
@@ -75,8 +75,8 @@ def test_undefended_it_undoes_the_learning_and_the_median_holds(attack: str) -> 
     )
     before = undefended["accuracy_before"]
     gained, lost = defended["accuracy_after"] - before, undefended["accuracy_after"] - before
-    assert gained > 0.1
-    assert lost < gained / 2
+    assert gained > 0.08
+    assert lost < -0.05
 
 
 @pytest.mark.parametrize("name", sorted(ATTACKS))
