@@ -16,9 +16,10 @@ import fedfm_sim as fs
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.progress import unwatched
 from fedfm_sim.core.random import Streams
-from fedfm_sim.learning import reference, trainer
+from fedfm_sim.learning import pretraining_notes, reference, trainer
 from fedfm_sim.learning.adapters import LoraSettings, adapter_layout
 from fedfm_sim.learning.backbone import BACKBONES, Backbone, load_backbone
+from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.datasets.notes import (
     BEGIN,
     END,
@@ -40,8 +41,13 @@ from fedfm_sim.learning.partitions import (
     private_shards,
 )
 from fedfm_sim.learning.pretraining_notes import NotesSettings, pretrain_notes_llama
+from fedfm_sim.mechanisms import Announcement
+from fedfm_sim.simulation.play import Play
+from fedfm_sim.simulation.setting import Setting
+from fedfm_sim.simulation.updates import RoundUpdates
 
 FOLDER = BACKBONES["notes-llama"]
+TEXTS = ['backbone="notes-llama"', 'data.name="notes"', 'data.domains=["original"]']
 DATA = load_notes_split()
 PARTS = (DATA.public, DATA.private, DATA.validation, DATA.test)
 
@@ -92,12 +98,18 @@ def test_the_checkpoint_is_small_and_says_what_it_is(llama: Backbone) -> None:
     assert provenance["private_nats"] < np.log(len(words()))
 
 
-def test_pretraining_is_deterministic(tmp_path: Path) -> None:
+def test_pretraining_is_deterministic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [part.select(slice(0, 96)) for part in PARTS]
+    little = SplitData(few[0], few[1], few[2], few[3], DATA.classes)
+    monkeypatch.setattr(pretraining_notes, "load_notes_split", lambda: little)
     short = NotesSettings(epochs=1)
-    first, again = (pretrain_notes_llama(tmp_path / name, 3, unwatched, short) for name in "ab")
-    assert first == again
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
-    assert weights[0] == weights[1]
+    first, again, other = (
+        pretrain_notes_llama(tmp_path / name, seed, unwatched, short)
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    assert first == again != other
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
+    assert weights[0] == weights[1] != weights[2]
 
 
 def test_batched_training_equals_the_loop_over_peft(llama: Backbone) -> None:
@@ -152,7 +164,24 @@ def test_domains_can_be_skewed_and_secrets_planted() -> None:
         assert len(set(codes)) == 1
 
 
-def test_what_does_not_fit_texts_is_said(digits: object) -> None:
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        ("mutual-cross-entropy", "mutual-cross-entropy' needs one label"),
+        ("mutual-information", "mutual-information' needs images"),
+    ],
+)
+def test_what_values_only_images_is_said(measure: str, message: str) -> None:
+    overrides = [*TEXTS, "participants.count=2", f"contribution.measure={measure}"]
+    setting = Setting.create(fs.load_scenario("honest-only", overrides), 0)
+    both, nobody = ("free-ride", "free-ride"), np.zeros(2)  # who rides for free need not train
+    price = Announcement.of_price(1e9)
+    play = Play(setting, RoundUpdates(setting, 0), both, price, nobody, nobody)
+    with pytest.raises(UserError, match=message):
+        _ = play.game
+
+
+def test_what_does_not_fit_texts_is_said() -> None:
     shard = DATA.private.select(slice(0, 4))
     with pytest.raises(UserError, match="concept_shift"):
         concept_shift(shard, 3)
@@ -162,10 +191,6 @@ def test_what_does_not_fit_texts_is_said(digits: object) -> None:
         encode(["the xylophone"], [0])
     with pytest.raises(UserError, match="42 tokens, expected at most 24"):
         encode(["the " * 40], [0])
-    text = ['backbone="notes-llama"', 'data.name="notes"', 'data.domains=["original"]', "rounds=1"]
-    measure = ["contribution.every=1", 'contribution.measure="mutual-cross-entropy"']
-    with pytest.raises(UserError, match="mutual-cross-entropy' needs one label"):
-        fs.run("honest-only", 0, overrides=[*text, *measure])
     with pytest.raises(UserError, match=r"data\.domains"):
         fs.run(
             "honest-only", 0, overrides=['backbone="notes-llama"', 'data.name="notes"', "rounds=1"]
@@ -177,19 +202,18 @@ def test_a_federation_learns_the_private_notes() -> None:
         "honest-only",
         0,
         overrides=[
-            'backbone="notes-llama"',
-            'data.name="notes"',
-            'data.domains=["original"]',
+            *TEXTS,
             "rounds=2",
-            "participants.malicious=1",
-            'policies.malicious={name="fixed", action="backdoor"}',
+            "participants.malicious=2",
+            'policies.malicious={name="fixed", action=["backdoor", "free-ride"]}',
+            'action_sets.malicious=["backdoor", "free-ride"]',
             "contribution.every=2",
             'contribution.schemes=["leave-one-out"]',
             "deviations.rounds=1",
-            'deviations.actions=["label-flip", "free-ride"]',
+            'deviations.actions=["label-flip"]',
         ],
     )
     summary = result.summary
     assert summary["accuracy_after"] > summary["accuracy_before"] + 0.1
     assert summary["money_error"] < 1e-9
-    assert result.rounds["attack_success"].iloc[-1] >= 0
+    assert result.rounds["attack_success"].iloc[-1] > 0.1
