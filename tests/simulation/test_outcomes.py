@@ -182,17 +182,22 @@ def trained() -> TrainedOutcomes:
 
 
 @given(st.lists(st.integers(0, 1000), min_size=3, max_size=3).filter(lambda w: sum(w) > 0))
-def test_counts_are_the_nearest_by_largest_remainder(weights: list[int]) -> None:
-    source = object.__new__(TrainedOutcomes)
-    source.actions = ACTIONS
-    source.setting = type("Setting", (), {"participants": 20})()
+def test_counts_are_the_nearest_by_largest_remainder(
+    trained: TrainedOutcomes, weights: list[int]
+) -> None:
     shares = np.array(weights) / sum(weights)
-    counts = source.counts(shares)
-    assert counts.sum() == 20
-    assert (np.abs(counts - 20 * shares) < 1).all()
-    up, down = (20 * shares - np.floor(20 * shares))[counts > 20 * shares], counts < 20 * shares
-    remainders = (20 * shares - np.floor(20 * shares))[down]
-    assert not up.size or not remainders.size or up.min() >= remainders.max() - 1e-9
+    counts = trained.counts(shares)
+    assert counts.sum() == 12
+    assert (np.abs(counts - 12 * shares) < 1).all()
+    whole = np.array([(a, b, 12 - a - b) for a in range(13) for b in range(13 - a)])
+    away = np.abs(whole - 12 * shares).sum(1)
+    assert np.abs(counts - 12 * shares).sum() == pytest.approx(away.min(), abs=1e-9)
+
+
+def test_counts_by_hand(trained: TrainedOutcomes) -> None:
+    assert trained.counts(np.array([0.45, 0.28, 0.27])).tolist() == [6, 3, 3]  # 5.4, 3.36, 3.24
+    assert trained.counts(np.array([0.0, 1 / 3, 2 / 3])).tolist() == [0, 4, 8]
+    assert trained.counts(np.array([0.5, 0.375, 0.125])).tolist() == [6, 5, 1]  # a tie: the first
 
 
 def test_a_trained_outcome_is_what_playing_the_round_gives(trained: TrainedOutcomes) -> None:

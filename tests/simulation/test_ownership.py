@@ -26,7 +26,8 @@ def small(name: str, *overrides: str, seed: int = 0) -> Any:
 
 def test_thieves_are_paid_traced_and_fined() -> None:
     fixed = 'policies.malicious={name="fixed", action="steal"}'
-    result = small("model-theft", fixed, "sanctions.watch_rate=1", "deviations.rounds=1")
+    result = small("model-theft", fixed, "sanctions.watch_rate=1", "deviations.rounds=1",
+                   'deviations.actions=["contribute"]')  # fmt: skip
     own = result.participants[result.participants["participant"] == 3].set_index("round")
     # The first copy is the base model: it is worth nothing, and carries no mark.
     assert own["sold"].iloc[0] == 0
@@ -73,34 +74,34 @@ def test_clients_marks_are_in_the_summary() -> None:
     marks = result.summary["marks"]
     assert marks["claims"] == 4
     assert marks["detection"] > 0.8
-    assert small("honest-only", "participants.malicious=0").summary["marks"] is None
 
 
 def test_the_same_seed_gives_the_same_theft_bit_for_bit() -> None:
-    first, second = (small("model-theft", seed=3) for _ in range(2))
+    first, second = (small("model-theft", "rounds=2", seed=3) for _ in range(2))
     pd.testing.assert_frame_equal(first.participants, second.participants, check_exact=True)
     assert first.summary["theft"] == second.summary["theft"]
 
 
 def test_a_departure_is_settled() -> None:
-    result = small("right-to-be-forgotten", "participants.malicious=0", "departure.participant=3",
-                   'departure.executors=["fine-tune", "federaser"]')  # fmt: skip
+    result = small(
+        "right-to-be-forgotten",
+        "participants.malicious=0",
+        "departure.participant=3",
+        'departure.executors=["fine-tune", "federaser"]',
+        "departure.tolerance=0.01",
+    )
     departure = result.departure
     assert departure is not None
-    names = departure.table["executor"].tolist()
-    assert names == ["original", "fine-tune", "federaser", "retrain"]
-    tolerable = departure.table[departure.table["miss"] <= 0.05].iloc[0:]
-    tolerable = tolerable[tolerable["executor"] != "original"]
-    assert departure.chosen == tolerable.sort_values("money")["executor"].iloc[0]
-    assert departure.table["miss"].iloc[-1] == 0
+    table = departure.table.set_index("executor")
+    assert table.index.tolist() == ["original", "fine-tune", "federaser", "retrain"]
+    assert table.loc["retrain", "miss"] == 0
+    assert table.loc["fine-tune", "miss"] > 0.01, "the first and cheapest misses too much"
+    tolerable = table.drop("original")[lambda t: t["miss"] <= 0.01]
+    assert departure.chosen == tolerable["money"].idxmin()
     shares = departure.shares
     assert shares["before"].sum() == pytest.approx(20)
     assert shares["after"].iloc[3] == 0
     assert result.summary["departure"]["executor"] == departure.chosen
-    exact = small("right-to-be-forgotten", "participants.malicious=0", "departure.participant=3",
-                  'departure.executors=["fine-tune"]', "departure.tolerance=0")  # fmt: skip
-    misses = exact.departure.table.set_index("executor")["miss"]
-    assert exact.departure.chosen == ("retrain" if misses["fine-tune"] > 0 else "fine-tune")
 
 
 @pytest.mark.parametrize(
