@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
+# How long an example takes says more about the machine than about the code. Every run draws
+# other examples; `pytest --hypothesis-profile thorough` draws many.
+settings.register_profile("usual", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile("usual")
 
 
 @pytest.fixture(scope="session")

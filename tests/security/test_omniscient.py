@@ -109,7 +109,7 @@ def test_in_a_round_attackers_see_the_honest_of_that_round_and_audits_catch_them
         "honest-only",
         0,
         overrides=[
-            "rounds=2",
+            "rounds=1",
             "participants.malicious=3",
             'policies.malicious={name="fixed", action="inner-product"}',
             'action_sets.malicious=["inner-product"]',
@@ -125,4 +125,4 @@ def test_in_a_round_attackers_see_the_honest_of_that_round_and_audits_catch_them
     assert table.loc[bad, "convicted"].all()
     assert not table.loc[~bad, "convicted"].any()
     # Three send -5 times the mean of seven: 8 sevenths against the seven's own.
-    assert result.summary["accuracy_after"] < result.summary["accuracy_before"] + 0.05
+    assert result.summary["accuracy_after"] < result.summary["accuracy_before"] - 0.05

@@ -50,7 +50,6 @@ def test_an_update_that_says_nothing_leaks_little(
     name: str, federation: Federation, digits: SplitData
 ) -> None:
     members = digits.private.select((digits.private.labels < 2).numpy()).select(slice(0, 40))
-    seen = observation(federation, digits, members)
     for sent in (federation.adapter, torch.full_like(federation.adapter, torch.nan)):
         silent = Observation(
             federation,
@@ -63,7 +62,6 @@ def test_an_update_that_says_nothing_leaks_little(
         )
         measure = LEAKAGE[name]()
         assert measure.leakage(silent) < 0.35
-    assert 0 <= LEAKAGE[name]().leakage(seen) <= 1
     assert "[0, 1]" in LEAKAGE[name].unit
 
 

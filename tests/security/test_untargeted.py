@@ -62,6 +62,7 @@ def test_noise_is_as_long_as_said_and_differs_by_draw(
 def test_undefended_it_undoes_the_learning_and_the_median_holds(attack: str) -> None:
     overrides = [
         "rounds=2",
+        "training.epochs=1",
         "participants.malicious=3",
         f'policies.malicious={{name="fixed", action="{attack}"}}',
         f'action_sets.malicious=["{attack}"]',

@@ -193,8 +193,8 @@ def test_removals_do_what_they_say() -> None:
 
 def test_a_forger_who_tries_keys_gains_what_trying_gains() -> None:
     adapter = trained("none")[1]
-    forged = forged_claim(world().federation, adapter, 1000, np.random.default_rng(0))
-    assert 1e-6 < forged.p_value < 1e-2  # the best of 1000 is expected near 1/1000
+    forged = forged_claim(world().federation, adapter, 300, np.random.default_rng(0))
+    assert 1e-6 < forged.p_value < 2e-2  # the best of 300 is expected near 1/300
 
 
 @pytest.mark.parametrize("style", ["noise", "pattern", "grid"])
