@@ -88,7 +88,7 @@ def test_pretraining_is_deterministic(tmp_path: Path, digits: SplitData) -> None
 
 
 def test_pretraining_learns(tmp_path: Path) -> None:
-    provenance = pretrain_digits_vit(tmp_path, 0, unwatched, DigitsSettings(epochs=15))
+    provenance = pretrain_digits_vit(tmp_path, 0, unwatched, DigitsSettings(epochs=10))
     # From 10 % by chance.
     assert float(str(provenance["unseen_accuracy"])) > 0.4
 
