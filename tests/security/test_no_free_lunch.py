@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.backbone import Backbone
@@ -18,7 +20,12 @@ from fedfm_sim.learning.datasets import SplitData
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.security.privacy.leakage import Observation
-from fedfm_sim.security.privacy.no_free_lunch import bound, jensen_shannon, membership_beliefs
+from fedfm_sim.security.privacy.no_free_lunch import (
+    NoFreeLunch,
+    bound,
+    jensen_shannon,
+    membership_beliefs,
+)
 from fedfm_sim.security.privacy.protection import GaussianMechanism
 
 seeds = st.integers(0, 2**32 - 1)
@@ -47,6 +54,12 @@ def test_no_beliefs_break_the_bound(seed: int, participants: int) -> None:
     assert np.isnan(same.price_of_privacy)
 
 
+def test_the_price_is_what_a_unit_of_leakage_avoided_costs() -> None:
+    both = NoFreeLunch(0.5, 0.3, 0.4, utility_loss=0.1, efficiency_loss=0)
+    assert both.price_of_privacy == pytest.approx(0.5)
+    assert both.slack == pytest.approx(0.2)
+
+
 def test_on_updates_protection_moves_beliefs(backbone: Backbone, digits: SplitData) -> None:
     settings = TrainingSettings(epochs=15, batch_size=8, learning_rate=0.01)
     federation = Federation.create(backbone, LoraSettings(rank=8, alpha=16.0), settings, 0)
@@ -55,7 +68,7 @@ def test_on_updates_protection_moves_beliefs(backbone: Backbone, digits: SplitDa
     noise = GaussianMechanism(clip=5.0, noise_multiplier=0.1)
     sent = noise.protect(trained, federation.adapter, np.random.default_rng(1))
 
-    def beliefs(row: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def beliefs(row: Tensor, protect: Callable[[Tensor], Tensor] | None = None) -> Array:
         seen = Observation(
             federation,
             federation.adapter,
@@ -65,7 +78,7 @@ def test_on_updates_protection_moves_beliefs(backbone: Backbone, digits: SplitDa
             digits.public,
             np.random.default_rng(2),
         )
-        return membership_beliefs(replace(seen, sent=row), shadows=2)
+        return membership_beliefs(replace(seen, sent=row), shadows=2, protect=protect)
 
     as_trained, as_sent = beliefs(trained), beliefs(sent)
     assert as_trained.shape == (80,)
@@ -73,6 +86,9 @@ def test_on_updates_protection_moves_beliefs(backbone: Backbone, digits: SplitDa
     result = bound([as_trained], [as_sent], utility_loss=0.2)
     assert result.unprotected > 0.03
     assert result.distortion > 0.1
+    # Of shadows that are shown as they began, an attacker that knows so learns nothing.
+    told = beliefs(trained, lambda row: federation.adapter)
+    assert np.abs(told - 0.5).max() < 0.5 * np.abs(as_trained - 0.5).max()
 
 
 @given(seeds, st.integers(1, 12), st.integers(1, 3))

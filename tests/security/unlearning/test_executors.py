@@ -20,15 +20,22 @@ from fedfm_sim.learning.domains import domain
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.low_rank import changes
-from fedfm_sim.learning.trainer import TrainingSettings
+from fedfm_sim.learning.trainer import TrainingSettings, example_gradients
 from fedfm_sim.security.attacks.backdoor import Backdoor
 from fedfm_sim.security.unlearning import EXECUTORS, Unlearned, execute_together
 from fedfm_sim.security.unlearning.ascent import (
     GradientAscent,
     ProjectedAscent,
+    ignorant,
     loss_over_chance,
+    mixture,
 )
-from fedfm_sim.security.unlearning.editing import AdapterNegation, Distillation, subtracted
+from fedfm_sim.security.unlearning.editing import (
+    AdapterNegation,
+    Distillation,
+    Scrubbing,
+    subtracted,
+)
 from fedfm_sim.security.unlearning.request import PastRound, Request, forget_class, forget_client
 from fedfm_sim.security.unlearning.retraining import FedEraser, Fused, Retrain, calibrated
 from fedfm_sim.security.unlearning.verification import Probes, compare, discrepancy
@@ -207,6 +214,72 @@ def test_a_fused_adapter_can_be_removed_again() -> None:
     assert not bool((moved & (mask == 0)).any())
     assert 0.05 < float(mask.mean()) < 0.3
     assert torch.equal(torch.where(moved, request.adapter, made.adapter), request.adapter)
+
+
+def test_fused_trains_the_modules_whose_updates_differ_most() -> None:
+    request, _ = finished()
+    layout, last = request.federation.layout, request.history[-1]
+    views = layout.views(last.updates - last.reference)
+    marks = layout.views(Fused(modules=0.5).mask(request)[None])
+    spread, chosen = {}, set()
+    for module in layout.modules:
+        names = [name for name in views if f".{module}." in name]
+        spread[module] = sum(float((views[n] - views[n].mean(0)).abs().mean()) for n in names)
+        if any(bool(marks[name].any()) for name in names):
+            chosen.add(module)
+    expected = sorted(layout.modules, key=lambda module: -spread[module])
+    assert len(chosen) == round(len(expected) / 2)
+    assert chosen == set(expected[: len(chosen)])
+
+
+def test_a_replayed_round_stands_for_those_between() -> None:
+    request, _ = finished()
+    first = Request(**{**vars(request), "history": request.history[:1]})
+    alone, instead = (
+        FedEraser(interval=interval, rounds=0).run(own).adapter - request.federation.initial
+        for interval, own in ((1, first), (ROUNDS, request))
+    )
+    assert float(alone.norm()) > 0
+    torch.testing.assert_close(instead, ROUNDS**0.5 * alone, rtol=1e-4, atol=1e-5)
+
+
+def test_scrubbing_steps_away_from_the_data_and_is_noisy_where_the_rest_does_not_care() -> None:
+    request, _ = finished()
+    federation = request.federation
+
+    def losses(adapter: Tensor) -> tuple[float, float]:
+        parts = (request.forgotten, request.retained)
+        gone, kept = (federation.evaluate(adapter[None], p).losses.mean() for p in parts)
+        return float(gone), float(kept)
+
+    stepped = Scrubbing(strength=0.01, rounds=0).run(request).adapter
+    before, after = losses(request.adapter), losses(stepped)
+    assert after[0] > 2 * before[0]
+    assert after[1] < before[1] + 0.005
+    noisy = Scrubbing(strength=0, noise=1e-3, rounds=0).run(request).adapter
+    gradients = example_gradients(
+        federation.backbone, federation.layout, request.adapter, request.retained
+    )
+    fisher = gradients.square().mean(0)
+    normal = 1e3 * (noisy - request.adapter) * (fisher + 0.1 * fisher.mean()) ** 0.25
+    assert float(normal.std()) == pytest.approx(1, rel=0.05)
+    assert abs(float(normal.mean())) < 0.1
+
+
+def test_answers_that_tell_nothing() -> None:
+    pixels = torch.zeros(4, 1, 8, 8)
+    images = Examples({"pixel_values": pixels}, torch.arange(4))
+    rng = np.random.default_rng(0)
+    even = ignorant(images, 10, rng)
+    assert torch.equal(even.labels, torch.full((4, 10), 0.1))
+    both = mixture(images.select(slice(0, 2)), even, 10, 3)
+    assert both.labels.shape == (2 + 3 * 4, 10)
+    assert torch.equal(both.labels[:2], torch.eye(10)[:2])
+    tokens = torch.tensor([[1, 2, -100], [3, -100, -100]])
+    words = ignorant(Examples({"input_ids": tokens.clamp(min=0)}, tokens), 50, rng).labels
+    assert torch.equal(words < 0, tokens < 0)
+    drawn = ignorant(Examples({"input_ids": pixels}, torch.zeros(40, 50).long()), 7, rng).labels
+    assert set(drawn.flatten().tolist()) == set(range(7))
 
 
 def test_calibration_by_hand(small_layout: AdapterLayout) -> None:
