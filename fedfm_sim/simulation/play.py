@@ -54,6 +54,7 @@ class Play:
         table = scenario.action_table
         self.actions = [table[name] for name in self.names]
         self._guilty: dict[int, bool] = {}
+        self._success: dict[TriggerAttack, float] = {}
         count = range(len(self.names))
         self.units = np.array([self.setting.units(self.actions[k], k) for k in count])
         markups = np.array([action.markup for action in self.actions])
@@ -244,8 +245,11 @@ class Play:
 
         Over triggered test images that are not of the target class already.
         """
-        rate = float(self.setting.evaluator.trigger_rates(self.aggregate.adapter[None], attack)[0])
-        return max(0.0, rate - self.setting.evaluator.base_trigger_rate(attack))
+        if attack not in self._success:
+            evaluator, adapter = self.setting.evaluator, self.aggregate.adapter
+            rate = float(evaluator.trigger_rates(adapter[None], attack)[0])
+            self._success[attack] = max(0.0, rate - evaluator.base_trigger_rate(attack))
+        return self._success[attack]
 
     def damage_of(self, participant: int) -> float:
         """Return the test accuracy that the aggregate loses through one participant."""

@@ -96,7 +96,7 @@ def test_a_killed_study_takes_no_result_of_an_earlier_one(
     class Killed(BaseException):
         pass
 
-    over, longer = {"mechanism.price": ["0.01", "0.02"]}, [*SMALL, "rounds=3"]
+    over, longer = {"mechanism.price": ["0.01", "0.02"]}, [*SMALL, "rounds=2"]
     compare("quickstart", over, [0], SMALL, Workshop.at(tmp_path))
     step = FederationModel.step
 

@@ -26,6 +26,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> None:
     scenario = fs.load_scenario("backdoor-deterrence", SMALL)
     made = design(scenario, seeds=[0], workshop=fs.Workshop.at(tmp_path))
@@ -64,7 +65,8 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
     alone = ratios[(ratios["path"] == "contribute") & (ratios["action"] == "backdoor")]
     assert alone["ratio"].item() == pytest.approx(expected.mean() / attacks["benefit"].mean())
     assert made.frontier["rate"].is_monotonic_decreasing
-    assert (made.trials["honest"] >= 0).all()
+    at_point = made.trials[made.trials["part"] == 1.0]
+    assert (at_point["honest"] == 1).all()
     # Nothing is trained twice.
     stamp = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/summary.json")}
     again = design(scenario, seeds=[0], workshop=fs.Workshop.at(tmp_path, resume=True))

@@ -56,33 +56,35 @@ def test_a_row_is_what_its_run_says() -> None:
 
 #: What a cell once left out: marks, trust, the price of privacy, protection, drop-outs, audits.
 WORLDS = [
-    (["watermark=waffle"], "fedavg"),
-    (["prices.privacy=50.0"], "fedavg"),
-    (["protection.name=gaussian-mechanism", "mechanism=fli"], "foolsgold"),
+    (["watermark=waffle", "prices.privacy=50.0"], "fedavg"),
     (
-        ["mechanism={name='reputation-auction', threshold=0.4}", "sanctions.audit_rate=1.0"],
-        "fltrust",
+        [
+            "mechanism={name='reputation-auction', budget=40.0, threshold=0.45}",
+            "sanctions.audit_rate=1.0",
+            "protection.name=gaussian-mechanism",
+        ],
+        "foolsgold",
     ),
-    (["watermark={name='fedipr', bits=16}", "prices.privacy=20.0"], "frozen-a"),
+    (["watermark={name='fedipr', bits=16}", "prices.privacy=20.0", "mechanism=fli"], "frozen-a"),
 ]
 
 
 @pytest.mark.parametrize(("overrides", "defence"), WORLDS, ids=[d for _, d in WORLDS])
 def test_a_cell_is_the_run_itself_bit_for_bit(overrides: list[str], defence: str) -> None:
-    own = scenario(*overrides, "rounds=3")
+    own = scenario(*overrides, "participants.count=4")
     shared = Setting.create(own, 3)
     cells = {
         rule: FederationModel(cell, 3, like=shared, recording=False)
         for rule in ("krum", defence)
         for cell in [cell_scenario(own, "x", ["backdoor"], rule, DEFENCES[rule])]
     }
-    for _ in range(3):
+    for _ in range(2):
         step_together([*cells.values()])
     run = alone(own, "x", ["backdoor"], defence, DEFENCES[defence])
     assert torch.equal(cells[defence].adapter, run.adapter)
     last = cells[defence].last
     assert last is not None
-    final = run.participants[run.participants["round"] == 3]
+    final = run.participants[run.participants["round"] == 2]
     assert last.play.weights.tolist() == final["weight"].tolist()
     assert last.play.trust.tolist() == final["reputation"].tolist()
 
