@@ -91,14 +91,17 @@ class RunFolder:
         try:
             own.path.mkdir(parents=True, exist_ok=True)
             own._in_use.acquire(timeout=0)
+            if not (resume and own.holds_this_run):
+                own.clear()
+                write_text(own.path / LOCK, to_toml(scenario, seed))
+            if not own.is_finished:
+                # What an interrupted run said of itself holds no longer once it goes on.
+                own._write_json(SUMMARY, {"status": "begun"})
         except Timeout:
             raise UserError(f"--out {path}: another run is writing there") from None
         except OSError as error:
+            own.close()
             raise UserError(f"--out {path}: can't be written: {error.strerror}") from error
-        if not (resume and own.holds_this_run):
-            own.clear()
-            write_text(own.path / LOCK, to_toml(scenario, seed))
-            own._write_json(SUMMARY, {"status": "begun"})
         return own
 
     @classmethod

@@ -76,6 +76,10 @@ def test_a_resumed_run_is_the_whole_one_bit_for_bit(
 ) -> None:
     stopped = remembering(tmp_path, progress=stop_after(rounds), keep_updates=True)
     assert (stopped.summary["status"], len(stopped.rounds)) == ("interrupted", rounds)
+    same(fs.load(tmp_path), stopped)  # type: ignore[arg-type]
+    RunFolder.begin(tmp_path, stopped.scenario, 5, resume=True).close()
+    with pytest.raises(UserError, match="was stopped"):
+        fs.load(tmp_path)
     same(remembering(tmp_path, resume=True, keep_updates=True), whole)
     assert len(RunFolder.existing(tmp_path).history()) == 4
     same(fs.load(tmp_path), whole)  # type: ignore[arg-type]
@@ -261,3 +265,16 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
         RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1)
     first.close()
     RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1).close()
+
+
+def test_what_cannot_be_written_is_said_and_left_free(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    scenario = fs.load_scenario("quickstart")
+    with pytest.raises(UserError, match="file: can't be written"):
+        RunFolder.begin(tmp_path / "file", scenario, 0)
+    (tmp_path / "run" / "summary.json").mkdir(parents=True)
+    with pytest.raises(UserError, match="run: can't be written"):
+        RunFolder.begin(tmp_path / "run", scenario, 0)
+    (tmp_path / "run" / "summary.json").rmdir()
+    RunFolder.begin(tmp_path / "run", scenario, 0).close()
+    assert (tmp_path / "file").read_text() == "mine"
