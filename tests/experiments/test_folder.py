@@ -223,10 +223,16 @@ def read(own: RunFolder, name: str) -> object:
     return own.history() if "history" in name else own.read_table(Path(name).stem)
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("other")
+    fs.run("quickstart", 3, path, TINY, keep_updates=True, report=False)
+    return path
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_the_file_of_another_run_is_never_read(copied: Path, name: str, tmp_path: Path) -> None:
-    fs.run("quickstart", 3, tmp_path / "other", TINY, keep_updates=True, report=False)
-    shutil.copy(tmp_path / "other" / name, copied / name)
+def test_the_file_of_another_run_is_never_read(copied: Path, name: str, other: Path) -> None:
+    shutil.copy(other / name, copied / name)
     own = RunFolder.existing(copied)
     if name == "state.safetensors":
         assert own.state() is None

@@ -65,11 +65,15 @@ WORLDS = [
         ],
         "foolsgold",
     ),
-    (["watermark={name='fedipr', bits=16}", "prices.privacy=20.0", "mechanism=fli"], "frozen-a"),
+    pytest.param(
+        ["watermark={name='fedipr', bits=16}", "prices.privacy=20.0", "mechanism=fli"],
+        "frozen-a",
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("overrides", "defence"), WORLDS, ids=[d for _, d in WORLDS])
+@pytest.mark.parametrize(("overrides", "defence"), WORLDS)
 def test_a_cell_is_the_run_itself_bit_for_bit(overrides: list[str], defence: str) -> None:
     own = scenario(*overrides, "participants.count=4")
     shared = Setting.create(own, 3)

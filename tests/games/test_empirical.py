@@ -28,6 +28,7 @@ def test_without_noise_it_is_the_game() -> None:
     assert [share.tolist() for share in found.frequencies] == [[1, 1], [1, 1]]
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_and_shrink() -> None:
     covered, widths = 0, []
     for seed in range(15):

@@ -197,6 +197,7 @@ def test_what_does_not_fit_texts_is_said() -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_federation_learns_the_private_notes() -> None:
     result = fs.run(
         "honest-only",

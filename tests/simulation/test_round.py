@@ -107,7 +107,7 @@ def test_who_drops_out_of_a_secure_sum_is_not_paid_and_earns_no_trust() -> None:
 
 def test_an_excluded_free_rider_learns_that_riding_free_pays_nothing() -> None:
     overrides = [
-        "rounds=12",
+        "rounds=6",
         "mechanism={name='reputation-auction', budget=40.0, threshold=0.45}",
         "sanctions={audit_rate=0.5, tolerance=0.05}",
         "policies.honest={name='fixed', action='contribute'}",
@@ -115,7 +115,7 @@ def test_an_excluded_free_rider_learns_that_riding_free_pays_nothing() -> None:
         "action_sets.malicious=['contribute', 'free-ride', 'stay-out']",
     ]
     own = model(*overrides)
-    for _ in range(12):
+    for _ in range(6):
         own.step()
     table = own.tables()[1]
     rider = table[table["participant"] == 3].set_index("round")
