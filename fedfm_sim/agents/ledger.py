@@ -50,7 +50,8 @@ class Line:
 
 
 #: Eq. 12 line by line, in the order in which it is added up. A new term is a line here, an
-#: amount where it is measured (`fedfm_sim.simulation.play.Play.stakes_of`), and a price.
+#: amount where it is measured (`fedfm_sim.simulation.play.Play.stakes_of`), and a price;
+#: participants expect it once `Participant.expect` has it among its stakes, too.
 LINES = (
     Line("payment", +1, "r: money from the mechanism for sound work"),
     Line("bounty", +1, "r: money for true reports"),

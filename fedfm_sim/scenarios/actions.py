@@ -21,6 +21,8 @@ def attack_of(action: Action) -> Attack | None:
     """
     if action.attack is None:
         return None
+    if "name" in action.parameters:
+        raise NestedError(("name",), "the attack is named by the action's 'attack', not here")
     return ATTACKS.build({"name": action.attack, **action.parameters})
 
 

@@ -127,3 +127,10 @@ def test_an_override_reaches_a_nested_key() -> None:
     assert isinstance(scenario, Scenario)
     assert scenario.training.learning_rate == 0.1
     assert type(scenario.defence.build()).__name__ == "MultiKrum"
+
+
+def test_an_action_names_its_attack_once() -> None:
+    """A name among the parameters would be another attack than the lock says."""
+    turned = "actions.turn={attack='sign-flip', parameters={name='free-ride'}}"
+    with pytest.raises(UserError, match=r"actions\.turn\.parameters\.name: the attack is named by"):
+        load_scenario("quickstart", [turned])
