@@ -26,6 +26,7 @@ def run(
     resume: Resume = False,
 ) -> None:
     """Run a scenario and show who gained what."""
+    from fedfm_sim.experiments.folder import refuse_another
     from fedfm_sim.experiments.reported import REPORT
     from fedfm_sim.experiments.run import run as run_scenario
     from fedfm_sim.reporting.population import print_population
@@ -35,6 +36,8 @@ def run(
 
     scenario, seed = load_run(name, set_ or [], seed)
     folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
+    if resume and folder is not None:
+        refuse_another(folder, scenario, seed)
     errors = Console(stderr=True)
     try:
         with Bar("rounds") as bar:

@@ -306,6 +306,22 @@ class RunFolder:
         return target
 
 
+def refuse_another(path: Path, scenario: Scenario, seed: int) -> None:
+    """Refuse to go on with a run in a folder that holds another one, which would be cleared.
+
+    Raises
+    ------
+    UserError
+        When the settings, the seed or the version of what is there differ.
+    """
+    own = RunFolder(path, identity_of(scenario, seed))
+    if own.lock.is_file() and not own.holds_this_run:
+        raise UserError(
+            f"--resume: {path} holds a run of other settings, seed or version; "
+            "expected the same, or another --out"
+        )
+
+
 def without(gone: Sequence[int]) -> str:
     """Return the name of the folder with the adapter that some participants were taken out of."""
     return WITHOUT + "-".join(map(str, gone))

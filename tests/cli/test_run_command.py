@@ -53,6 +53,10 @@ def test_resume_goes_on_and_takes_what_is_finished(tmp_path: Path) -> None:
     assert again != whole
     one, two = ({**json.loads(text), "timing": None} for text in (whole, again))
     assert one == two
+    other = CliRunner().invoke(app, [*arguments, "--seed", "1"])
+    assert isinstance(other.exception, fs.UserError)
+    assert "holds a run of other settings, seed or version" in str(other.exception)
+    assert fs.load(tmp_path).seed == 0
 
 
 def check_folder(folder: Path) -> None:
