@@ -226,8 +226,9 @@ class RunFolder:
 
     @property
     def has_updates(self) -> bool:
-        """Whether what was aggregated is kept."""
-        return (self.path / HISTORY).is_dir()
+        """Whether what was aggregated is kept of every round of the finished run."""
+        kept = len(list((self.path / HISTORY).glob("round-*.safetensors")))
+        return 0 < kept == self.summary().get("rounds")
 
     def history(self, rounds: int | None = None) -> tuple[PastRound, ...]:
         """Return the rounds that were kept, or the first so many of them.

@@ -96,8 +96,11 @@ def _run(
         if scenario.outcomes.source == "measured"
         else PlayingFederation(scenario, seed, keep_updates)
     )
-    if folder is not None and (state := folder.state()) is not None:
-        own.resume(folder, state)
+    if folder is not None:
+        # A run that is taken up again, for its updates say, is not finished until it is.
+        folder.write_summary({"status": "begun"})
+        if (state := folder.state()) is not None:
+            own.resume(folder, state)
     status = _play(own, scenario.rounds, folder, progress)
     result = own.result(status, time.perf_counter() - started)
     if folder is not None:

@@ -62,7 +62,7 @@ def unlearn(
         raise UserError(f"{run}: participant {client} has been unlearned already")
     played = folder.read_table("participants")
     request = request_of(folder, setting, client, played, gone)
-    if executor.uses_history and not request.history:
+    if executor.uses_history and not folder.has_updates:
         raise UserError(
             f"{run}: '{method}' needs the updates of past rounds; "
             "run the scenario again with --keep-updates"

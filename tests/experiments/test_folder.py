@@ -284,3 +284,27 @@ def test_what_cannot_be_written_is_said_and_left_free(tmp_path: Path) -> None:
     (tmp_path / "run" / "summary.json").rmdir()
     RunFolder.begin(tmp_path / "run", scenario, 0).close()
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_finished_run_taken_up_again_is_not_finished_until_it_is(tmp_path: Path) -> None:
+    longer = [*TINY, "rounds=3"]
+    fs.run("quickstart", 2, tmp_path, longer, report=False)
+
+    def killed(done: int, total: int) -> None:
+        if done == 1:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        fs.run("quickstart", 2, tmp_path, longer, killed, True, report=False, resume=True)
+    with pytest.raises(UserError, match="was stopped"):
+        fs.load(tmp_path)
+
+
+def test_nothing_is_unlearned_from_part_of_the_updates(tmp_path: Path) -> None:
+    longer = [*TINY, "rounds=3"]
+    fs.run("quickstart", 2, tmp_path, longer, stop_after(1), True, report=False)
+    fs.run("quickstart", 2, tmp_path, longer, report=False, resume=True)
+    with pytest.raises(UserError, match="needs the updates of past rounds"):
+        unlearn(tmp_path, 0, "federaser")
+    fs.run("quickstart", 2, tmp_path, longer, keep_updates=True, report=False, resume=True)
+    assert RunFolder.existing(tmp_path).has_updates
