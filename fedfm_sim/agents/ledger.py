@@ -151,7 +151,7 @@ def settle(
     Utility
     """
     amounts = dict(stakes)
-    amounts["payment"] = _kept(stakes["payment"], verdicts.convicted)
+    amounts["payment"] = kept(stakes["payment"], verdicts.convicted)
     amounts["bounty"] = verdicts.upheld * sanctions.bounty
     fine: Any = 0.0
     for found, price in (
@@ -169,6 +169,6 @@ def _is_nothing(amount: Amount | Mask) -> bool:
     return isinstance(amount, float) and amount == 0.0
 
 
-def _kept(payment: Amount, convicted: Amount | Mask) -> Amount:
+def kept(payment: Amount, convicted: Amount | Mask) -> Amount:
     """Return what a conviction leaves of a payment; an array's pass is saved without one."""
     return payment if _is_nothing(convicted) else cast(Amount, payment * (1.0 - convicted))

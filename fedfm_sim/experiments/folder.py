@@ -1,7 +1,8 @@
 """The one place that names, writes and reads the files of a run's folder.
 
-Every file is written whole or not at all and carries the identity of the run that made it;
-what is not this run's is never read. A folder is begun once, by a run that has it for itself.
+Files are written whole or not at all. Summary, tables, state and history carry the identity of
+the run that made them, and those of another run are never read. A folder is begun once, by a run
+that has it for itself.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ _METADATA = b"fedfm-sim"
 
 
 def identity_of(scenario: Scenario, seed: int, *more: object) -> str:
-    """Return 128 bits, in hexadecimal, that name a run: what it depends on, and nothing else."""
+    """Return 128 bits, in hexadecimal, that name a run: its lock file, and what else is given.
+
+    Files that the lock names (a backbone's folder, a table) are told by path, not by content.
+    """
     text = "\n".join([f"version {VERSION}", to_toml(scenario, seed), *map(repr, more)])
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -196,10 +200,6 @@ class RunFolder:
             raise UserError(f"{path}: of another run than {self.path / SUMMARY}")
         table: pd.DataFrame = made.to_pandas()
         return table
-
-    def has_table(self, name: str) -> bool:
-        """Return whether there is such a table."""
-        return (self.path / f"{name}.parquet").is_file()
 
     def write_round(self, tables: Mapping[str, pd.DataFrame], state: State | None) -> None:
         """Keep what is there after a round; the state last, as the run goes on from it."""

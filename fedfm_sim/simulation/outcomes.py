@@ -147,10 +147,8 @@ class TrainedOutcomes:
         honest = [k for k, own in enumerate(play.names) if own not in play.setting.attacks]
         seen = play.updates.view(play.rows[honest], len(play.names) - len(honest))
         sent = play.updates.upload(participant, name, seen)
-        tolerance = self.scenario.sanctions.tolerance
-        convicted = play.updates.evidence(participant, name, sent) > tolerance
-        shown = play.aggregate.adapter if play.setting.defence.hides_updates else sent
-        return float(convicted), play.updates.leakage(participant, name, shown)
+        convicted = float(play.convicts(participant, name, sent))
+        return convicted, play.leaked(participant, name, sent)
 
 
 def checked_shares(shares: Array, actions: Sequence[str]) -> Array:

@@ -145,9 +145,13 @@ class Play:
             return True
         if participant not in self._guilty:
             name, sent = self.names[participant], self.sent[participant]
-            evidence = self.updates.evidence(participant, name, sent)
-            self._guilty[participant] = evidence > self.setting.scenario.sanctions.tolerance
+            self._guilty[participant] = self.convicts(participant, name, sent)
         return self._guilty[participant]
+
+    def convicts(self, participant: int, name: str, sent: Tensor) -> bool:
+        """Return whether a replay of ``sent`` (P,) finds evidence above the tolerance."""
+        tolerance = self.setting.scenario.sanctions.tolerance
+        return self.updates.evidence(participant, name, sent) > tolerance
 
     @cached_property
     def accusations(self) -> dict[int, int]:
@@ -169,21 +173,15 @@ class Play:
         }
 
     @cached_property
-    def audit_chance(self) -> Array:
-        """The chance of each to be audited without being accused, (n,)."""
+    def audit_probability(self) -> Array:
+        """The chance of each to be audited: by the audit rule, or 1 when accused, (n,)."""
         sanctions, chance = self.setting.scenario.sanctions, np.zeros(len(self.names))
         selected = self.allocation.selected
         chance[selected] = audit_chances(
             self.suspicion[selected], sanctions.audit_rate, sanctions.audit_focus
         )
-        return chance
-
-    @property
-    def audit_probability(self) -> Array:
-        """The chance of each to be audited: by the audit rule, or 1 when accused, (n,)."""
-        chance = self.audit_chance.copy()
         chance[list(self.accusations.values())] = 1.0
-        return np.where(self.allocation.selected, chance, 0.0)
+        return chance
 
     @cached_property
     def leakage(self) -> Array:
@@ -194,8 +192,11 @@ class Play:
         """Return one participant's leakage."""
         if not self.allocation.selected[participant]:
             return 0.0
-        name, sent = self.names[participant], self.sent[participant]
-        if self.setting.defence.hides_updates:  # all that others see of it is the mean
+        return self.leaked(participant, self.names[participant], self.sent[participant])
+
+    def leaked(self, participant: int, name: str, sent: Tensor) -> float:
+        """Return what others learn of a participant by what they see of ``sent`` (P,)."""
+        if self.setting.defence.hides_updates:  # all that they see of it is the mean
             sent = self.aggregate.adapter
         return self.updates.leakage(participant, name, sent)
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fedfm_sim.agents import ledger
 from fedfm_sim.agents.ledger import Utility, Verdicts
 from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.mechanisms.accounts import AccountBook
@@ -39,8 +40,7 @@ class Settlement:
     def draw(cls, play: Play, rng: np.random.Generator, watch: np.random.Generator) -> Settlement:
         """Draw the audits of a round, and the copies that are found for sale."""
         count = len(play.names)
-        audited = draw_audits(play.audit_chance, count, rng) & play.allocation.selected
-        audited[list(play.accusations.values())] = True
+        audited = draw_audits(play.audit_probability, count, rng)
         watch_rate = play.setting.scenario.sanctions.watch_rate
         return cls(play, audited, draw_audits(watch_rate, count, watch))
 
@@ -64,10 +64,10 @@ class Settlement:
         """The ledger of the round, (n,) each."""
         return self.play.settled(self.play.stakes, self.verdicts)
 
-    @property
+    @cached_property
     def payments(self) -> Array:
         """What the mechanism pays each after verdicts, money; sanctions are another thing."""
-        return np.where(self.convicted, 0.0, self.play.payments)
+        return np.asarray(ledger.kept(self.play.payments, self.verdicts.convicted))
 
     @cached_property
     def going_rate(self) -> float:

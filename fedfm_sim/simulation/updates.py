@@ -49,7 +49,7 @@ class RoundUpdates:
         self.setting = setting
         self.number = number
         self.reference = setting.federation.adapter
-        self._trained: dict[Key, tuple[Tensor, float]] = {}
+        self._trained: dict[Key, Tensor] = {}
         self._leakage: dict[tuple[int, bytes], float] = {}
         self._sales: dict[tuple[int, str], Sale] = {}
 
@@ -66,9 +66,9 @@ class RoundUpdates:
                 missing[key] = self.data_of(participant, name)
         return missing
 
-    def keep(self, key: Key, adapter: Tensor, loss: float) -> None:
+    def keep(self, key: Key, adapter: Tensor) -> None:
         """Take note of a training."""
-        self._trained[key] = (adapter, loss)
+        self._trained[key] = adapter
 
     @cached_property
     def copies(self) -> Tensor:
@@ -123,7 +123,7 @@ class RoundUpdates:
         needs them.
         """
         self.prepare([(participant, name)])
-        row, _ = self._trained[self._key(participant, name)]
+        row = self._trained[self._key(participant, name)]
         action = self._action(name)
         if (attack := self.setting.attacks.get(name)) is not None:
             view = seen or self.view(torch.empty(0, 0), 1)
@@ -142,11 +142,6 @@ class RoundUpdates:
         rng = self._generator("protection", participant)
         return self.setting.protection.protect(row, self.reference, rng)
 
-    def loss(self, participant: int, name: str) -> float:
-        """Return the training loss of the last local epoch, nats; NaN without training."""
-        self.prepare([(participant, name)])
-        return self._trained[self._key(participant, name)][1]
-
     def worked(self, participant: int, name: str) -> float:
         """Return the units of work really done (samples x epochs)."""
         shard = self.data_of(participant, name)
@@ -162,7 +157,7 @@ class RoundUpdates:
             return 0.0
         action, setting = self._action(name), self.setting
         self._prepare_declared(participant, action)
-        declared, _ = self._trained[(participant, action.share, "")]
+        declared = self._trained[(participant, action.share, "")]
         declared = self._protected(declared, action, participant)
         both = torch.stack([sent, declared])
         if not torch.isfinite(both).all():
@@ -198,12 +193,8 @@ class RoundUpdates:
     def _prepare_declared(self, participant: int, action: Action) -> None:
         key = (participant, action.share, "")
         if key not in self._trained:
-            rng = self._generator("train", participant)
             shard = self._take(participant, action.share)
-            adjust = adjusted(self.setting, self.number, [participant])
-            start = self.copies[participant][None]
-            trained = self.setting.federation.train([shard], [rng], start, adjust=adjust)
-            self._trained[key] = (trained.adapters[0], float(trained.losses[0]))
+            _train_block([((id(self.reference), key), (shard, [self]))])
 
     def _action(self, name: str) -> Action:
         return self.setting.scenario.action_table[name]
@@ -285,4 +276,4 @@ def _train_block(
     )
     for row, ((_, key), (_, owners)) in enumerate(todo):
         for updates in owners:
-            updates.keep(key, trained.adapters[row], float(trained.losses[row]))
+            updates.keep(key, trained.adapters[row])
