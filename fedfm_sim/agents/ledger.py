@@ -157,12 +157,18 @@ def settle(
     for found, price in (
         (verdicts.convicted, sanctions.fine),
         (verdicts.exposed, sanctions.theft_fine),
-        (verdicts.refuted, sanctions.false_report_fee),
     ):
         if not _is_nothing(found):
             fine = fine + found * price
+    if not _is_nothing(verdicts.refuted):
+        fine = fine + fee(verdicts, sanctions)
     amounts["fine"] = fine
     return Utility(amounts, prices)
+
+
+def fee(verdicts: Verdicts, sanctions: Sanctions) -> Amount:
+    """Return what false reports cost, money: the part of a fine that no deposit secures."""
+    return verdicts.refuted * sanctions.false_report_fee
 
 
 def _is_nothing(amount: Amount | Mask) -> bool:

@@ -43,7 +43,7 @@ def run(
         with Bar("rounds") as bar:
             result = run_scenario(scenario, seed, folder, (), bar, keep_updates, resume=resume)
     except KeyboardInterrupt:
-        raise interrupted("before the first round") from None
+        raise interrupted("go on with --resume" if folder else "nothing is kept") from None
     if as_json:
         print(json.dumps(result.summary, allow_nan=False))
     else:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import room_for_folder
 from fedfm_sim.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")]
 Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
-Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results.", callback=room_for_folder)]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is already there.")]

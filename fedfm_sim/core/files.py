@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fedfm_sim.core.errors import UserError
 
 #: How the name of a file that is being written ends.
 PART = ".part"
@@ -39,6 +42,45 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def made_folder(path: str | Path) -> Path:
+    """Return a folder for results, made where there is none.
+
+    Raises
+    ------
+    UserError
+        When a file is in its place, or nothing can be written there.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return folder
+
+
+def room_for_folder(path: Path | None) -> Path | None:
+    """Return ``path`` unless no folder can ever be made there; nothing is made.
+
+    Raises
+    ------
+    UserError
+        When it is a file, or lies below one, or may not be written to.
+    """
+    if path is not None:
+        there = next(own for own in (path, *path.absolute().parents) if own.exists())
+        if not there.is_dir():
+            raise UserError(f"--out {path}: {there} is a file; expected a folder, or none yet")
+        if not os.access(there, os.W_OK):
+            raise UserError(f"--out {path}: {there} can't be written to")
+    return path
+
+
+def cannot_write(folder: Path, error: OSError) -> UserError:
+    """Return what is said of a folder for results that can't be written to."""
+    where = f" ({error.filename})" if error.filename not in (None, str(folder)) else ""
+    return UserError(f"--out {folder}: can't be written: {error.strerror}{where}")
 
 
 def found(folder: Path, name: str) -> Path | None:

@@ -1,8 +1,8 @@
 """The one place that names, writes and reads the files of a run's folder.
 
 Files are written whole or not at all. Summary, tables, state and history carry the identity of
-the run that made them, and those of another run are never read. A folder is begun once, by a run
-that has it for itself.
+the run that made them, and those of another run are never read. Who writes has the folder for
+itself. What stands in the place of a run's files and is no run's is never removed.
 """
 
 from __future__ import annotations
@@ -11,31 +11,24 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, from_numpy
+from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.files import PART, whole, write_text
+from fedfm_sim.core.files import PART, cannot_write, made_folder, write_text
+from fedfm_sim.experiments.identity import VERSION, identity_of
+from fedfm_sim.experiments.owned_files import OwnedFiles
 from fedfm_sim.experiments.reported import REPORT
 from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.security.unlearning.request import PastRound
+from fedfm_sim.security.unlearning.past_round import PastRound
 from fedfm_sim.simulation.state import State, load_state, save_state
-
-#: Of the files' format; a folder of another version is not read.
-VERSION = 1
 
 LOCK = "scenario.lock.toml"
 SUMMARY = "summary.json"
@@ -47,23 +40,15 @@ VERIFICATION = "verification"
 WITHOUT = "without-"
 IN_USE = ".in-use"
 
+#: The status of a run that was stopped before it wrote its result.
+BEGUN = "begun"
+
 #: Tables that a run writes after every round, and those that it ends with.
 ROUND_TABLES = ("rounds", "participants", "deviations")
 TABLES = (*ROUND_TABLES, "journal", "departure", "shares", "cells")
 
-_METADATA = b"fedfm-sim"
 
-
-def identity_of(scenario: Scenario, seed: int, *more: object) -> str:
-    """Return 128 bits, in hexadecimal, that name a run: its lock file, and what else is given.
-
-    Files that the lock names (a backbone's folder, a table) are told by path, not by content.
-    """
-    text = "\n".join([f"version {VERSION}", to_toml(scenario, seed), *map(repr, more)])
-    return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-class RunFolder:
+class RunFolder(OwnedFiles):
     """A folder with one run, finished or not.
 
     Parameters
@@ -74,7 +59,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, identity: str) -> None:
-        self.path, self.identity = path, identity
+        super().__init__(path, identity)
         self._in_use = FileLock(path / IN_USE)
 
     @classmethod
@@ -89,51 +74,96 @@ class RunFolder:
         Raises
         ------
         UserError
-            When it can't be written, or another run is writing there.
+            When it can't be written, another run is writing there, or what the run would
+            write over was written by none.
         """
-        own = cls(Path(path), identity_of(scenario, seed, *more))
+        own = cls(made_folder(path), identity_of(scenario, seed, *more))
+        own._take()
         try:
-            own.path.mkdir(parents=True, exist_ok=True)
-            own._in_use.acquire(timeout=0)
-            if not (resume and own.holds_this_run):
-                own.clear()
-                write_text(own.path / LOCK, to_toml(scenario, seed))
-            if not own.is_finished:
+            if not (resume and own.holds_this_run and own.lock.is_file()):
+                own._check_free()
+                # From here on what is there is this run's: who is stopped may begin again.
+                own.say_begun()
+                own._clear()
+                write_text(own.lock, to_toml(scenario, seed))
+            elif not own.is_finished:
                 # What an interrupted run said of itself holds no longer once it goes on.
-                own._write_json(SUMMARY, {"status": "begun"})
-        except Timeout:
-            raise UserError(f"--out {path}: another run is writing there") from None
+                own.say_begun()
         except OSError as error:
             own.close()
-            raise UserError(f"--out {path}: can't be written: {error.strerror}") from error
+            raise cannot_write(own.path, error) from error
+        except UserError:
+            own.close()
+            raise
         return own
 
     @classmethod
-    def existing(cls, path: str | Path) -> Self:
-        """Return the folder of a run that was begun.
+    def existing(cls, path: str | Path, alone: bool = False) -> Self:
+        """Return the folder of a run that was begun; ``alone``, for oneself until `close`.
 
         Raises
         ------
         UserError
-            When there is none, or of another version.
+            When there is none, or of another version, or it is in use.
         """
-        stored = _summary(Path(path))
-        return cls(Path(path), str(stored["identity"]))
+        own = cls(Path(path), str(_summary(Path(path))["identity"]))
+        if alone:
+            own._take()
+        return own
+
+    def _take(self) -> None:
+        try:
+            self._in_use.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.path}: another command is writing there") from None
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         """Let others write here."""
         self._in_use.release()
 
-    def clear(self) -> None:
-        """Remove what a run leaves, finished or not; files of other names stay."""
-        files = [LOCK, SUMMARY, REPORT, STATE, UNLEARNED, *(f"{name}.parquet" for name in TABLES)]
-        for name in files:
-            (self.path / name).unlink(missing_ok=True)
-            (self.path / f"{name}{PART}").unlink(missing_ok=True)
-        unlearned = re.compile(rf"{WITHOUT}[0-9-]+({re.escape(PART)})?")
-        taken = [path for path in self.path.iterdir() if unlearned.fullmatch(path.name)]
-        for folder in (self.path / HISTORY, self.path / ADAPTER, *taken):
-            shutil.rmtree(folder, ignore_errors=True)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def say_begun(self) -> None:
+        """Say that the run is not finished: what is there is not to be read as its result."""
+        self.write_json(SUMMARY, {"status": BEGUN})
+
+    def _check_free(self) -> None:
+        """Refuse a folder in which files that no run wrote have the names of a run's."""
+        if self.lock.is_file() or _is_a_run(self.path):
+            return
+        if others := sorted(own.name for own in self._left() if not own.name.endswith(PART)):
+            raise UserError(
+                f"--out {self.path}: holds '{others[0]}', which no run wrote that this version "
+                "knows of; expected another folder, or that it is moved away"
+            )
+
+    def _clear(self) -> None:
+        """Remove what a run leaves, finished or not; the summary, and files of other names, stay.
+
+        The lock file goes first and is written last: where it is, the rest is whole.
+        """
+        self.lock.unlink(missing_ok=True)
+        for path in self._left():
+            if path.name == SUMMARY:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _left(self) -> list[Path]:
+        """Return what is there under the names that a run writes, in part or whole."""
+        names = [LOCK, SUMMARY, REPORT, STATE, UNLEARNED, HISTORY, ADAPTER]
+        names += [f"{name}.parquet" for name in TABLES]
+        own = "|".join([*map(re.escape, names), rf"{WITHOUT}[0-9-]+"])
+        pattern = re.compile(rf"({own})({re.escape(PART)})?")
+        return [path for path in self.path.iterdir() if pattern.fullmatch(path.name)]
 
     @property
     def holds_this_run(self) -> bool:
@@ -158,48 +188,13 @@ class RunFolder:
         """Where the report is."""
         return self.path / REPORT
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """What every file says of itself."""
-        return {"version": VERSION, "identity": self.identity}
-
     def summary(self) -> dict[str, Any]:
         """Return the summary that was written."""
         return {key: value for key, value in _summary(self.path).items() if key not in self.about}
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary: last of all, as it says that the run is finished."""
-        self._write_json(SUMMARY, summary)
-
-    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        text = json.dumps({**values, **self.about}, indent=2, allow_nan=False)
-        write_text(self.path / name, text + "\n")
-
-    def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Write one of `TABLES`, without its index."""
-        made = pa.Table.from_pandas(table, preserve_index=False)
-        metadata = {**(made.schema.metadata or {}), _METADATA: json.dumps(self.about).encode()}
-        with whole(self.path / f"{name}.parquet") as part:
-            pq.write_table(made.replace_schema_metadata(metadata), part)
-
-    def read_table(self, name: str) -> pd.DataFrame:
-        """Read one of `TABLES`.
-
-        Raises
-        ------
-        UserError
-            When it is missing, damaged, or of another run.
-        """
-        path = self.path / f"{name}.parquet"
-        try:
-            made = pq.read_table(path)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: no table can be read ({reason})") from error
-        if json.loads((made.schema.metadata or {}).get(_METADATA, b"{}")) != self.about:
-            raise UserError(f"{path}: of another run than {self.path / SUMMARY}")
-        table: pd.DataFrame = made.to_pandas()
-        return table
+        self.write_json(SUMMARY, summary)
 
     def write_round(self, tables: Mapping[str, pd.DataFrame], state: State | None) -> None:
         """Keep what is there after a round; the state last, as the run goes on from it."""
@@ -215,14 +210,7 @@ class RunFolder:
     def write_history(self, number: int, past: PastRound) -> None:
         """Keep what was aggregated in round ``number``, from 1."""
         (self.path / HISTORY).mkdir(exist_ok=True)
-        tensors = {
-            "reference": past.reference.clone(),
-            "updates": past.updates,
-            "members": from_numpy(past.members),
-            "weights": from_numpy(np.asarray(past.weights, dtype=np.float64)),
-        }
-        with whole(self.path / HISTORY / f"round-{number:05d}.safetensors") as part:
-            save_file(tensors, part, metadata={"about": json.dumps(self.about)})
+        past.save(self.path / HISTORY / f"round-{number:05d}.safetensors", self.about)
 
     @property
     def has_updates(self) -> bool:
@@ -239,19 +227,7 @@ class RunFolder:
             When a file is damaged, or of another run.
         """
         paths = sorted((self.path / HISTORY).glob("round-*.safetensors"))
-        return tuple(self._past_round(path) for path in paths[:rounds])
-
-    def _past_round(self, path: Path) -> PastRound:
-        try:
-            with safe_open(path, framework="pt") as stored:
-                about = json.loads((stored.metadata() or {}).get("about", "{}"))
-                held = {name: stored.get_tensor(name) for name in PastRound.__dataclass_fields__}
-        except (OSError, SafetensorError, ValueError) as error:
-            raise UserError(f"{path}: not a round of kept updates ({error})") from error
-        if about != self.about:
-            raise UserError(f"{path}: of another run than {self.path / SUMMARY}")
-        arrays = held["members"].numpy(), held["weights"].numpy()
-        return PastRound(held["reference"], held["updates"], *arrays)
+        return tuple(PastRound.load(path, self.about) for path in paths[:rounds])
 
     def write_adapter(self, adapter: Tensor, layout: AdapterLayout, base: str) -> None:
         """Write the final adapter (P,), in peft's format."""
@@ -262,48 +238,25 @@ class RunFolder:
         folder = self.path / without(gone) if gone else self.path
         return load_adapter(folder / ADAPTER, layout)
 
-    def unlearned(self) -> list[dict[str, Any]]:
-        """Return which participants were taken out since, in order: ``client`` and ``method``.
-
-        Raises
-        ------
-        UserError
-            When the list is damaged, or of another run.
-        """
-        path = self.path / UNLEARNED
-        if not path.exists():
-            return []
-        try:
-            stored = json.loads(path.read_text())
-            entries = [{"client": int(e["client"]), "method": e["method"]} for e in stored["gone"]]
-            about = {key: stored[key] for key in self.about}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a list of unlearned participants") from error
-        if about != self.about:
-            raise UserError(f"{path}: of another run than {self.path / SUMMARY}")
-        return entries
-
-    def write_unlearned(
+    def write_without(
         self,
-        entry: Mapping[str, Any],
+        gone: Sequence[int],
         adapter: Tensor,
         layout: AdapterLayout,
         base: str,
         verification: pd.DataFrame,
     ) -> Path:
-        """Add a participant to those taken out, with the adapter that is left; return where.
+        """Write the adapter (P,) that is left without some participants; return its folder.
 
         Everything is written under another name first, so that a crash leaves the run as it was.
         """
-        entries = [*self.unlearned(), dict(entry)]
-        target = self.path / without([int(own["client"]) for own in entries])
+        target = self.path / without(gone)
         part = target.with_name(target.name + PART)
         shutil.rmtree(part, ignore_errors=True)
         save_adapter(part / ADAPTER, adapter, layout, base)
-        verification.to_parquet(part / f"{VERIFICATION}.parquet", index=False)
-        shutil.rmtree(target, ignore_errors=True)  # of a crash before the list was written
+        self._write_table(part / f"{VERIFICATION}.parquet", verification)
+        shutil.rmtree(target, ignore_errors=True)  # of a crash before it was listed
         part.replace(target)
-        self._write_json(UNLEARNED, {"gone": entries})
         return target
 
 
@@ -313,12 +266,12 @@ def refuse_another(path: Path, scenario: Scenario, seed: int) -> None:
     Raises
     ------
     UserError
-        When the settings, the seed or the version of what is there differ.
+        When the settings, the seed, the files or the version of what is there differ.
     """
     own = RunFolder(path, identity_of(scenario, seed))
     if own.lock.is_file() and not own.holds_this_run:
         raise UserError(
-            f"--resume: {path} holds a run of other settings, seed or version; "
+            f"--resume: {path} holds a run of other settings, seed, files or version; "
             "expected the same, or another --out"
         )
 
@@ -326,6 +279,14 @@ def refuse_another(path: Path, scenario: Scenario, seed: int) -> None:
 def without(gone: Sequence[int]) -> str:
     """Return the name of the folder with the adapter that some participants were taken out of."""
     return WITHOUT + "-".join(map(str, gone))
+
+
+def _is_a_run(path: Path) -> bool:
+    try:
+        _summary(path)
+    except UserError:
+        return False
+    return True
 
 
 def _summary(path: Path) -> dict[str, Any]:

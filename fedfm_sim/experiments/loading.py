@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.experiments.folder import RunFolder
+from fedfm_sim.experiments.folder import BEGUN, RunFolder
 from fedfm_sim.games.deviation import deviation_test
 from fedfm_sim.learning.adapters import adapter_layout
 from fedfm_sim.learning.backbone import load_backbone
@@ -27,11 +27,11 @@ def load(folder: str | Path) -> RunResult | PopulationResult:
     """
     kept = RunFolder.existing(folder)
     summary = kept.summary()
-    if summary["status"] == "begun":
+    if summary["status"] == BEGUN:
         raise UserError(f"{folder}: the run was stopped; go on with fedfm-sim run --resume")
     scenario, seed = load_lock(kept.lock)
     if scenario.outcomes.source == "measured":
-        actions = tuple(summary["shares"])
+        actions = tuple(summary["actions"])
         return PopulationResult(scenario, seed, summary, kept.read_table("rounds"), actions)
     deviations = kept.read_table("deviations")
     layout = adapter_layout(load_backbone(scenario.backbone), scenario.lora)

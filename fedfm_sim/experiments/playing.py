@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -21,14 +20,12 @@ from fedfm_sim.simulation.records import Records
 from fedfm_sim.simulation.result import RunResult, collect
 from fedfm_sim.simulation.state import (
     State,
+    all_or_nothing,
     population_state,
     put_back,
     put_population_back,
     state_of,
 )
-
-#: Seconds between states of a population, which are large; its rounds take milliseconds.
-BETWEEN_STATES = 10.0
 
 
 class Playing(Protocol):
@@ -42,7 +39,7 @@ class Playing(Protocol):
         """Play the next round."""
 
     def keep(self, folder: RunFolder) -> None:
-        """Write what is there after a round."""
+        """Write what is there after a round, or after several."""
 
     def resume(self, folder: RunFolder, state: State) -> None:
         """Go on from a state, and from the tables and files beside it."""
@@ -51,7 +48,7 @@ class Playing(Protocol):
         """Return what the run gave so far."""
 
     def finish(self, folder: RunFolder, result: RunResult | PopulationResult) -> None:
-        """Write what a run ends with, but for its summary and report."""
+        """Write what a run ends with beside that, but for its summary and report."""
 
 
 class PlayingFederation:
@@ -67,6 +64,7 @@ class PlayingFederation:
     def __init__(self, scenario: Scenario, seed: int, keep_updates: bool) -> None:
         self.seed, self.departs = seed, scenario.departure is not None
         self.model = FederationModel(scenario, seed, keep_updates or self.departs)
+        self._kept = 0
 
     @property
     def round(self) -> int:
@@ -74,13 +72,15 @@ class PlayingFederation:
         return self.model.round
 
     def step(self) -> None:
-        """Play the next round."""
-        self.model.step()
+        """Play the next round, or none of it where the step is stopped."""
+        with all_or_nothing(self.model):
+            self.model.step()
 
     def keep(self, folder: RunFolder) -> None:
         """Write tables, updates and state."""
-        if self.model.keep_updates:
-            folder.write_history(self.model.round, self.model.history[-1])
+        for number in range(self._kept, len(self.model.history)):
+            folder.write_history(number + 1, self.model.history[number])
+        self._kept = len(self.model.history)
         folder.write_round(self._tables(), state_of(self.model))
 
     def _tables(self) -> Mapping[str, pd.DataFrame]:
@@ -96,6 +96,7 @@ class PlayingFederation:
         put_back(model, state)
         model.records = Records.of(tables, rounds)
         model.history = list(history)
+        self._kept = len(history)
 
     def result(self, status: str, seconds: float) -> RunResult:
         """Return what the run gave so far, and who left after its last round."""
@@ -103,10 +104,8 @@ class PlayingFederation:
         return collect(self.model, self.seed, status, seconds, departure)
 
     def finish(self, folder: RunFolder, result: RunResult | PopulationResult) -> None:
-        """Write tables, journal, adapter and departure."""
+        """Write journal, adapter and departure."""
         assert isinstance(result, RunResult)
-        for name, table in self._tables().items():
-            folder.write_table(name, table)
         folder.write_table("journal", result.journal)
         federation = self.model.setting.federation
         folder.write_adapter(result.adapter, federation.layout, federation.backbone.name)
@@ -133,7 +132,8 @@ class PlayingPopulation:
         streams = Streams(seed, scenario.name)
         self.population = Population(scenario, table.actions, table.workload, streams)
         self.rows: list[dict[str, object]] = []
-        self._kept = time.monotonic()
+        # Arrays of this size are not copied before every round, to be put back.
+        self._whole = True
 
     @property
     def round(self) -> int:
@@ -143,16 +143,14 @@ class PlayingPopulation:
     def step(self) -> None:
         """Play the next round."""
         population, source = self.population, self.source
+        self._whole = False
         self.rows.append(round_row(population, source, *population.play_round(source)))
+        self._whole = True
 
     def keep(self, folder: RunFolder) -> None:
-        """Write the table of rounds, and now and then the state."""
-        due = time.monotonic() - self._kept > BETWEEN_STATES
-        folder.write_round(
-            {"rounds": pd.DataFrame(self.rows)}, population_state(self.population) if due else None
-        )
-        if due:
-            self._kept = time.monotonic()
+        """Write the table of rounds, and the state unless a round was stopped within."""
+        state = population_state(self.population) if self._whole else None
+        folder.write_round({"rounds": pd.DataFrame(self.rows)}, state)
 
     def resume(self, folder: RunFolder, state: State) -> None:
         """Go on from a state."""
@@ -167,5 +165,4 @@ class PlayingPopulation:
         return summarise(self.scenario, self.seed, rounds, self.source, status, seconds)
 
     def finish(self, folder: RunFolder, result: RunResult | PopulationResult) -> None:
-        """Write the table of rounds."""
-        folder.write_table("rounds", result.rounds)
+        """Write nothing more."""

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fedfm_sim.core.files import whole, write_text
+from fedfm_sim.core.files import made_folder, whole, write_text
 from fedfm_sim.reporting.figures import known
 from fedfm_sim.reporting.page import Section, write_page
 
@@ -82,9 +82,14 @@ class Reported(ABC):
         return write_page(Path(path), own.title, own.lead, own.sections)
 
     def save(self, folder: str | Path) -> None:
-        """Write plain values, tables, pictures and the report into a folder."""
-        target, own = Path(folder), self.page()
-        target.mkdir(parents=True, exist_ok=True)
+        """Write plain values, tables, pictures and the report into a folder.
+
+        Raises
+        ------
+        UserError
+            When there can be no such folder.
+        """
+        target, own = made_folder(folder), self.page()
         if self.json_name:
             write_text(target / self.json_name, json.dumps(self.summary, indent=2) + "\n")
         for name, table in self.tables().items():

@@ -20,6 +20,7 @@ from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.detection import detection_auc
 from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.round import step_together
 from fedfm_sim.simulation.setting import Setting
 
@@ -34,10 +35,8 @@ class _Cell:
     areas: list[float] = field(default_factory=list)
     residuals: list[float] = field(default_factory=list)
 
-    def take_note(self) -> None:
-        """Measure the round that was finished last."""
-        assert self.model.last is not None
-        play = self.model.last.play
+    def take_note(self, play: Play) -> None:
+        """Measure a round."""
         self.areas.append(detection_auc(play.suspicion, play.attacking))
         self.residuals.append(play.aggregate.residual)
 
@@ -93,9 +92,8 @@ def robustness(
     ]
     progress(0, scenario.rounds)
     for number in range(scenario.rounds):
-        step_together([cell.model for cell in cells])
-        for cell in cells:
-            cell.take_note()
+        for cell, settled in zip(cells, step_together([c.model for c in cells]), strict=True):
+            cell.take_note(settled.play)
         progress(number + 1, scenario.rounds)
     return _measured(setting, cells, seed)
 

@@ -16,6 +16,11 @@ from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
 
+#: The largest part of a run's time that goes into keeping it. Rounds that last longer than
+#: some tenths of a second are kept one by one; of shorter ones, a run that is killed loses
+#: those of the last tenths.
+KEEPING = 0.05
+
 
 def run(
     scenario: str | Path | Scenario,
@@ -47,8 +52,8 @@ def run(
     report : bool
         Write the report too; its pictures take seconds.
     resume : bool
-        Go on with the same run where ``out`` was left, after its last whole round; the
-        result is the same, bit for bit. One that is finished is loaded.
+        Go on with the same run where ``out`` was left, after the last round that was kept;
+        the result is the same, bit for bit. One that is finished is loaded.
 
     Returns
     -------
@@ -70,16 +75,13 @@ def run(
         raise UserError(f"--seed {seed}: expected an integer of at least 0")
     if out is None:
         return _run(scenario, seed, None, progress, keep_updates, report)
-    folder = RunFolder.begin(out, scenario, seed, resume=resume)
-    try:
-        if folder.is_finished and folder.has_updates >= keep_updates:
-            made = load(folder.path)
-            if report and not folder.report.is_file():
-                made.report(folder.report)
-            return made
-        return _run(scenario, seed, folder, progress, keep_updates, report)
-    finally:
-        folder.close()
+    with RunFolder.begin(out, scenario, seed, resume=resume) as folder:
+        if not (folder.is_finished and folder.has_updates >= keep_updates):
+            return _run(scenario, seed, folder, progress, keep_updates, report)
+        made = load(folder.path)
+        if report and not folder.report.is_file():
+            made.report(folder.report)
+        return made
 
 
 def _run(
@@ -98,12 +100,13 @@ def _run(
     )
     if folder is not None:
         # A run that is taken up again, for its updates say, is not finished until it is.
-        folder.write_summary({"status": "begun"})
+        folder.say_begun()
         if (state := folder.state()) is not None:
             own.resume(folder, state)
     status = _play(own, scenario.rounds, folder, progress)
     result = own.result(status, time.perf_counter() - started)
     if folder is not None:
+        own.keep(folder)
         own.finish(folder, result)
         if report:
             result.report(folder.report)
@@ -113,15 +116,17 @@ def _run(
 
 def _play(own: Playing, rounds: int, folder: RunFolder | None, progress: Progress) -> str:
     """Play the rounds that are left; return whether the run was finished or interrupted."""
+    due = 0.0
     try:
         progress(own.round, rounds)
         while own.round < rounds:
             own.step()
-            if folder is not None:
+            if folder is not None and time.monotonic() >= due:
+                started = time.monotonic()
                 own.keep(folder)
+                ended = time.monotonic()
+                due = ended + (ended - started) / KEEPING
             progress(own.round, rounds)
     except KeyboardInterrupt:
-        # A round in flight may have booked money before it was recorded: the
-        # tables hold whole rounds only, and the result says "interrupted".
         return "interrupted"
     return "finished"

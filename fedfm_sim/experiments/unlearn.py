@@ -15,13 +15,14 @@ from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
-from fedfm_sim.experiments.folder import RunFolder
+from fedfm_sim.experiments.folder import UNLEARNED, RunFolder
 from fedfm_sim.experiments.forgetting import Forgetting
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_lock
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.unlearning import EXECUTORS, Executor, execute_together
-from fedfm_sim.security.unlearning.request import PastRound, Request, forget_client
+from fedfm_sim.security.unlearning.past_round import PastRound
+from fedfm_sim.security.unlearning.request import Request, forget_client
 from fedfm_sim.security.unlearning.retraining import Retrain
 from fedfm_sim.security.unlearning.verification import Probes, compare
 from fedfm_sim.simulation.model import FederationModel
@@ -53,18 +54,24 @@ def unlearn(
     ------
     UserError
         When the folder is no finished run, the participant never took part or has been
-        removed already, or the method needs updates that were not kept.
+        removed already, the method needs updates that were not kept, or another command
+        is writing there.
     """
-    folder = RunFolder.existing(run)
     executor = _executor(method, parameters or {})
-    setting, gone = _setting(folder), [int(entry["client"]) for entry in folder.unlearned()]
+    with RunFolder.existing(run, alone=True) as folder:
+        return _unlearn(folder, client, method, executor)
+
+
+def _unlearn(folder: RunFolder, client: int, method: str, executor: Executor) -> Forgetting:
+    setting, before = _setting(folder), unlearned(folder)
+    gone = [int(entry["client"]) for entry in before]
     if client in gone:
-        raise UserError(f"{run}: participant {client} has been unlearned already")
+        raise UserError(f"{folder.path}: participant {client} has been unlearned already")
     played = folder.read_table("participants")
     request = request_of(folder, setting, client, played, gone)
     if executor.uses_history and not folder.has_updates:
         raise UserError(
-            f"{run}: '{method}' needs the updates of past rounds; "
+            f"{folder.path}: '{method}' needs the updates of past rounds; "
             "run the scenario again with --keep-updates"
         )
     retrained, made = execute_together([(Retrain(), request), (executor, request)])
@@ -72,9 +79,24 @@ def unlearn(
         request, {method: made}, retrained, probes_of(setting, client, played["action"])
     )
     layout, base = setting.federation.layout, setting.federation.backbone.name
-    entry = {"client": client, "method": method}
-    target = folder.write_unlearned(entry, made.adapter, layout, base, table)
+    target = folder.write_without([*gone, client], made.adapter, layout, base, table)
+    folder.write_json(UNLEARNED, {"gone": [*before, {"client": client, "method": method}]})
     return Forgetting(client, method, table, target)
+
+
+def unlearned(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return which participants were taken out of a run since, in order: ``client``, ``method``.
+
+    Raises
+    ------
+    UserError
+        When the list is damaged, or of another run.
+    """
+    stored = folder.read_json(UNLEARNED).get("gone", [])
+    try:
+        return [{"client": int(own["client"]), "method": str(own["method"])} for own in stored]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder.path / UNLEARNED}: not a list of participants") from error
 
 
 def request_of_model(model: FederationModel, client: int) -> Request:

@@ -133,6 +133,20 @@ class Scenario(Settings):
         content["action_sets"] = {kind: list(names) for kind, names in sets.items()}
         return content
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders on this machine that it names, as a run depends on what they have.
+
+        Raises
+        ------
+        UserError
+            When there is no such table of outcomes.
+        """
+        shipped = self.backbone in BACKBONES
+        backbone = BACKBONES[self.backbone] if shipped else Path(self.backbone)
+        table = [] if self.outcomes.table is None else [self.outcomes.path]
+        return (*[path for path in [backbone] if path.is_dir()], *table)
+
     def __eq__(self, other: object) -> bool:
         """Whether both are of one type and say the same in full."""
         if not isinstance(other, Scenario):

@@ -20,7 +20,7 @@ from fedfm_sim.mechanisms.accounts import AccountBook
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
-from fedfm_sim.security.unlearning.request import PastRound
+from fedfm_sim.security.unlearning.past_round import PastRound
 from fedfm_sim.simulation import deviations
 from fedfm_sim.simulation.records import Records, contributions, participant_rows, round_row
 from fedfm_sim.simulation.round import Round, step_together
@@ -52,8 +52,6 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         The round that is open, or to be opened by the next step.
     records : Records
         What the run's tables are made of.
-    last : Settlement or None
-        Of the round that was finished last.
     history : list of PastRound
         Empty unless updates are kept.
     """
@@ -76,7 +74,6 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         self.keep_updates, self.recording = keep_updates, recording
         self.history: list[PastRound] = []
         self.records = Records()
-        self.last: Settlement | None = None
         self.server = Server(self, self.setting.mechanism, scenario.sanctions)
         self._create_participants(scenario)
         self._opened: Round | None = None
@@ -176,7 +173,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         scenario = self.setting.scenario
         return self.round >= scenario.rounds - scenario.deviations.rounds
 
-    def finish(self) -> None:
+    def finish(self) -> Settlement:
         """Play the round that is open with the actions chosen, settle and close it."""
         opened, agents = self.current, self.participants
         play = opened.play([agent.action for agent in agents])
@@ -195,15 +192,12 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
             rows, weights = play.uploads.updates.clone(), play.aggregate.weights
             self.history.append(PastRound(opened.updates.reference, rows, play.accepted, weights))
         opened.close(play, settled)
-        self.last, self._opened = settled, None
+        self._opened = None
         self.round += 1
+        return settled
 
     def _record(self, settled: Settlement) -> None:
-        """Move the money and write the tables.
-
-        What takes long is done first: an interruption within must not leave money moved in
-        a round that no table holds.
-        """
+        """Move the money and write the tables."""
         valued = contributions(settled.play)
         rows = participant_rows(self.participants, settled, valued)
         row = round_row(settled, valued)
@@ -214,7 +208,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
 
     def go_on_from(self, number: int) -> None:
         """Say that ``number`` rounds are finished; the next one is opened anew."""
-        self.round, self.last, self._opened = number, None, None
+        self.round, self._opened = number, None
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return the tables of rounds, participants and deviations so far."""

@@ -33,6 +33,12 @@ class Records:
         """Return tables of their own with the same rows."""
         return Records([*self.rounds], [*self.participants], [*self.deviations])
 
+    def cut(self, rounds: int) -> None:
+        """Drop what was written down of later rounds than the first so many."""
+        for rows in (self.rounds, self.participants, self.deviations):
+            while rows and rows[-1]["round"] > rounds:
+                rows.pop()
+
     @classmethod
     def of(cls, tables: Mapping[str, pd.DataFrame], rounds: int) -> Records:
         """Return the rows of the first rounds of tables by name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -89,7 +89,11 @@ class Round:
         setting.federation.advance(play.new_adapter)
 
 
-class Federated(Protocol):
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Federated(Protocol[T_co]):
     """Who plays rounds: it opens one, says what it wants trained, and plays it to its end."""
 
     def open(self) -> Round:
@@ -98,11 +102,11 @@ class Federated(Protocol):
     def wanted(self) -> Iterable[tuple[int, str]]:
         """Return what is to be trained: participants and their actions."""
 
-    def finish(self) -> None:
-        """Play the round that is open, settle and close it."""
+    def finish(self) -> T_co:
+        """Play the round that is open, settle and close it; return what is to be told of it."""
 
 
-def step_together(federations: Sequence[Federated]) -> None:
+def step_together(federations: Sequence[Federated[T]]) -> list[T]:
     """Play one round of each federation; what they train is trained in one batch.
 
     They share backbone, data and random streams; each has its own global adapter.
@@ -110,5 +114,4 @@ def step_together(federations: Sequence[Federated]) -> None:
     opened = [own.open() for own in federations]
     wanted = [list(own.wanted()) for own in federations]
     prepare_together([(r.updates, w) for r, w in zip(opened, wanted, strict=True)])
-    for own in federations:
-        own.finish()
+    return [own.finish() for own in federations]

@@ -92,7 +92,7 @@ class Settlement:
         """
         sanctions, utility = self.play.setting.scenario.sanctions, self.utility
         amount = {name: np.asarray(value) for name, value in utility.amounts.items()}
-        fee = np.asarray(self.verdicts.refuted) * sanctions.false_report_fee
+        fee = np.asarray(ledger.fee(self.verdicts, sanctions))
         fine = amount["fine"] - fee
         everyone = np.arange(len(self.audited))
         secured = np.minimum(book.locked, fine)

@@ -7,7 +7,8 @@ metadata as JSON: nothing is ever unpickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,19 @@ def _remind(participant: Participant, mind: State) -> None:
     participant.action = mind["action"]
     participant.policy.recall(mind["policy"])
     participant.beliefs = Beliefs(**mind["beliefs"])
+
+
+@contextmanager
+def all_or_nothing(model: FederationModel) -> Iterator[None]:
+    """Whoever is stopped within the block leaves the model at the round that it entered with."""
+    before = state_of(model)
+    try:
+        yield
+    except BaseException:
+        put_back(model, before)
+        model.records.cut(model.round)
+        del model.history[model.round :]
+        raise
 
 
 def branch(model: FederationModel) -> FederationModel:

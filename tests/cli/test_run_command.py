@@ -55,7 +55,7 @@ def test_resume_goes_on_and_takes_what_is_finished(tmp_path: Path) -> None:
     assert one == two
     other = CliRunner().invoke(app, [*arguments, "--seed", "1"])
     assert isinstance(other.exception, fs.UserError)
-    assert "holds a run of other settings, seed or version" in str(other.exception)
+    assert "holds a run of other settings, seed, files or version" in str(other.exception)
     assert fs.load(tmp_path).seed == 0
 
 
@@ -107,6 +107,18 @@ def test_a_mistake_ends_with_exit_code_2_and_one_line(
     (line,) = said.err.strip().splitlines()
     for word in words:
         assert word in line
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "equilibrium", "design", "audit"])
+@pytest.mark.parametrize("below", ["", "run"])
+def test_no_work_is_begun_for_a_folder_that_cannot_be(
+    command: str, below: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = CliRunner().invoke(app, [command, "nothing", "--out", str(tmp_path / "file" / below)])
+    assert isinstance(done.exception, fs.UserError)
+    expected = f"{tmp_path / 'file'} is a file; expected a folder, or none yet"
+    assert expected in str(done.exception)
 
 
 def test_a_process_of_its_own_ends_alike_and_loads_no_model_for_the_economics() -> None:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 import fedfm_sim as fs
+from fedfm_sim.agents.participant import Participant
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import PART
 from fedfm_sim.core.progress import Progress
 from fedfm_sim.experiments import folder as names
-from fedfm_sim.experiments.folder import RunFolder, identity_of
-from fedfm_sim.experiments.unlearn import unlearn
+from fedfm_sim.experiments.folder import RunFolder
+from fedfm_sim.experiments.identity import VERSION, identity_of
+from fedfm_sim.experiments.unlearn import unlearn, unlearned
+from fedfm_sim.learning.backbone import DIGITS_VIT
+from fedfm_sim.learning.federation import Federation
+from fedfm_sim.mechanisms.accounts import AccountBook
+from fedfm_sim.mechanisms.reputation import Reputation
+from fedfm_sim.mechanisms.rules.fli import FairInstalments
+from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.model import FederationModel
+from fedfm_sim.simulation.population.arrays import Population
 from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
+
+run_module = import_module("fedfm_sim.experiments.run")
 
 #: Everything that remembers: accounts, trust, beliefs, learning policies, a mechanism's queues,
 #: a rule's history, marks by cycles, audits, fines, reports and deviations.
@@ -55,14 +70,17 @@ def remembering(out: Path | None = None, **more: object) -> RunResult:
     return result
 
 
+def timeless(result: RunResult | PopulationResult) -> dict[str, object]:
+    return {key: value for key, value in result.summary.items() if key != "timing"}
+
+
 def same(first: RunResult, second: RunResult) -> None:
     for name in ("rounds", "participants", "deviations", "journal"):
         one, two = getattr(first, name), getattr(second, name)
         pd.testing.assert_frame_equal(one, two, check_exact=True)
     assert torch.equal(first.adapter, second.adapter)
     assert first.scenario == second.scenario
-    timeless = [{k: v for k, v in r.summary.items() if k != "timing"} for r in (first, second)]
-    assert timeless[0] == timeless[1]
+    assert timeless(first) == timeless(second)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +118,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_round(
             raise Killed
 
     with monkeypatch.context() as patch:
+        patch.setattr(run_module, "KEEPING", math.inf)
         patch.setattr(RunFolder, "write_round", dies)
         with pytest.raises(Killed):
             remembering(tmp_path)
@@ -118,6 +137,73 @@ def test_a_killed_run_goes_on_after_its_last_whole_round(
     # What is finished is loaded.
     same(remembering(tmp_path, resume=True), whole)
     assert steps == [2, 3]
+
+
+def test_short_rounds_are_kept_now_and_then_and_none_is_lost_to_an_interruption(
+    whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, write = [], RunFolder.write_round
+
+    def counted(self: RunFolder, tables: object, state: dict[str, int]) -> None:
+        kept.append(state["round"])
+        write(self, tables, state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "KEEPING", 1e-9)
+    monkeypatch.setattr(RunFolder, "write_round", counted)
+    remembering(tmp_path, progress=stop_after(3), keep_updates=True)
+    assert kept == [1, 3]
+    assert len(RunFolder.existing(tmp_path).history()) == 3
+    same(remembering(tmp_path, resume=True, keep_updates=True), whole)
+    assert kept == [1, 3, 4, 4]
+    assert RunFolder.existing(tmp_path).has_updates
+
+
+#: Where an interruption strikes: before anybody has moved, between two who learn, while money
+#: moves, before the mechanism learns, after the model has changed.
+WITHIN = [
+    (Participant, "choose", 3),
+    (Participant, "learn", 3),
+    (AccountBook, "transfer_many", 2),
+    (Reputation, "update", 1),
+    (FairInstalments, "learn", 1),
+    (Federation, "advance", 1),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "times"), WITHIN)
+def test_an_interruption_within_a_round_leaves_whole_rounds_alone(
+    owner: type,
+    name: str,
+    times: int,
+    whole: RunResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, real = [0], getattr(owner, name)
+
+    def interrupted(self: object, *arguments: object, **named: object) -> object:
+        done = real(self, *arguments, **named)
+        calls[0] += running[0]
+        if calls[0] == times:
+            raise KeyboardInterrupt
+        return done
+
+    running = [0]
+
+    def from_the_third(done: int, total: int) -> None:
+        running[0] = int(done >= 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted)
+        stopped = remembering(tmp_path, progress=from_the_third)
+    assert (stopped.summary["status"], stopped.summary["rounds"]) == ("interrupted", 2)
+    assert stopped.summary["money_error"] < 1e-9
+    assert stopped.journal["round"].max() == 2
+    assert stopped.deviations.empty
+    first = whole.participants[whole.participants["round"] <= 2]
+    pd.testing.assert_frame_equal(stopped.participants, first, check_exact=True)
+    same(fs.load(tmp_path), stopped)  # type: ignore[arg-type]
+    same(remembering(tmp_path, resume=True), whole)
 
 
 def test_what_is_loaded_is_what_the_run_gave(tmp_path: Path) -> None:
@@ -141,15 +227,15 @@ def test_what_is_loaded_is_what_the_run_gave(tmp_path: Path) -> None:
     assert repr(loaded) == repr(made)
 
 
-def test_a_population_is_loaded_and_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fedfm_sim.experiments.playing.BETWEEN_STATES", -1.0)
-    small = ["participants.count=2000", "rounds=5"]
-    whole = fs.run("million-clients", 7, overrides=small)
-    fs.run("million-clients", 7, tmp_path, small, stop_after(2), report=False)
-    made = fs.run("million-clients", 7, tmp_path, small, report=False, resume=True)
+SMALL = ["participants.count=2000", "rounds=5"]
+
+
+def test_a_population_is_loaded_and_resumed(tmp_path: Path) -> None:
+    whole = fs.run("million-clients", 7, overrides=SMALL)
+    fs.run("million-clients", 7, tmp_path, SMALL, stop_after(2), report=False)
+    made = fs.run("million-clients", 7, tmp_path, SMALL, report=False, resume=True)
     pd.testing.assert_frame_equal(made.rounds, whole.rounds, check_exact=True)
+    assert timeless(made) == timeless(whole)
     loaded = fs.load(tmp_path)
     assert isinstance(loaded, PopulationResult)
     assert isinstance(made, PopulationResult)
@@ -180,17 +266,124 @@ def copied(kept: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(kept, tmp_path / "copy"))
 
 
+def test_a_population_that_was_stopped_before_its_first_round_is_loaded(tmp_path: Path) -> None:
+    made = fs.run("million-clients", 7, tmp_path, SMALL, stop_after(0), report=False)
+    loaded = fs.load(tmp_path)
+    assert isinstance(loaded, PopulationResult)
+    assert isinstance(made, PopulationResult)
+    assert loaded.actions == made.actions
+    assert len(made.actions) > 1
+
+
+def test_a_population_interrupted_within_a_round_goes_on_from_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fs.run("million-clients", 7, overrides=SMALL)
+    real, calls = Population.play_round, [0]
+
+    def interrupted(self: Population, source: MeasuredOutcomes) -> object:
+        done = real(self, source)
+        calls[0] += 1
+        if calls[0] == 4:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Population, "play_round", interrupted)
+        stopped = fs.run("million-clients", 7, tmp_path, SMALL, report=False)
+    assert (stopped.summary["rounds"], stopped.summary["status"]) == (3, "interrupted")
+    made = fs.run("million-clients", 7, tmp_path, SMALL, report=False, resume=True)
+    pd.testing.assert_frame_equal(made.rounds, whole.rounds, check_exact=True)
+
+
 def test_every_file_says_whose_it_is(kept: Path) -> None:
     own = RunFolder.existing(kept)
     scenario = fs.load_scenario("quickstart", TINY)
-    assert own.about == {"version": names.VERSION, "identity": identity_of(scenario, 2)}
+    assert own.about == {"version": VERSION, "identity": identity_of(scenario, 2)}
     assert own.identity != identity_of(scenario, 3)
     assert own.identity != identity_of(fs.load_scenario("quickstart", [*TINY, "rounds=2"]), 2)
     assert own.identity != identity_of(scenario, 2, "cells")
     assert json.loads((kept / "summary.json").read_text())["identity"] == own.identity
     assert own.state() is not None
     assert len(own.history()) == 1
+    study = [*TINY, "description='other words'", "design.capital=0.5"]
+    assert own.identity == identity_of(fs.load_scenario("quickstart", study), 2)
     assert not list(kept.glob("*.part"))
+
+
+def test_an_edited_backbone_is_another_run(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DIGITS_VIT, tmp_path / "mine"))
+    scenario = fs.load_scenario("quickstart", [f"backbone='{folder}'"])
+    before = identity_of(scenario, 0)
+    assert before == identity_of(scenario, 0)
+    (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
+    assert identity_of(scenario, 0) != before
+
+
+def test_an_edited_table_of_outcomes_is_another_run(tmp_path: Path) -> None:
+    shipped = fs.load_scenario("million-clients").outcomes.path
+    table = tmp_path / "mine.parquet"
+    shutil.copy(shipped, table)
+    scenario = fs.load_scenario("million-clients", [*SMALL, f"outcomes.table='{table}'"])
+    fs.run(scenario, 0, tmp_path / "run", report=False)
+    measured = pq.read_table(table)
+    column = measured.schema.get_field_index("accuracy")
+    halved = pa.array(measured["accuracy"].to_numpy() / 2)
+    pq.write_table(measured.set_column(column, "accuracy", halved), table)
+    changed = fs.run(scenario, 0, tmp_path / "run", report=False, resume=True)
+    fresh = fs.run(scenario, 0, report=False)
+    pd.testing.assert_frame_equal(changed.rounds, fresh.rounds, check_exact=True)
+
+
+def test_an_edited_plugin_is_another_run_and_one_that_is_not_used_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "elsewhere_attacks.py"
+    code.write_text("from fedfm_sim.security.attacks.sign_flip import SignFlip as Mirror\n")
+    about = tmp_path / "elsewhere-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1\n")
+    points = "[fedfm_sim.attacks]\nmirror = elsewhere_attacks:Mirror\n"
+    (about / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    using = fs.load_scenario("quickstart", ["actions.reflect={attack='mirror'}"])
+    without = fs.load_scenario("quickstart")
+    before = identity_of(using, 0), identity_of(without, 0)
+    code.write_text(code.read_text() + "Mirror.strength = 3\n")
+    assert identity_of(using, 0) != before[0]
+    assert identity_of(without, 0) == before[1]
+
+
+def test_another_version_of_the_package_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = identity_of(fs.load_scenario("quickstart"), 0)
+    monkeypatch.setattr("fedfm_sim.experiments.identity.version", lambda name: "99.0")
+    assert identity_of(fs.load_scenario("quickstart"), 0) != before
+
+
+@pytest.mark.parametrize("mine", ["adapter/weights", "history/draft", "report.html", "history"])
+def test_what_is_the_users_own_is_never_removed(tmp_path: Path, mine: str) -> None:
+    path = tmp_path / mine
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(UserError, match=rf"holds '{Path(mine).parts[0]}', which no run wrote"):
+        fs.run("quickstart", 2, tmp_path, TINY, keep_updates=True)
+    assert path.read_text() == "mine"
+    assert [own for own in tmp_path.iterdir() if own.name != names.IN_USE] == [
+        tmp_path / Path(mine).parts[0]
+    ]
+
+
+def test_whoever_is_stopped_while_clearing_begins_again(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fs.run("quickstart", 2, copied, [*TINY, "rounds=2"], report=False)
+    longer = [*TINY, "rounds=2"]
+    made = fs.run("quickstart", 2, copied, longer, report=False, resume=True)
+    assert made.summary["rounds"] == 2
+    assert not (copied / "history").exists()
 
 
 @pytest.mark.parametrize("other", [["rounds=2"], ["training.epochs=2"]])
@@ -267,7 +460,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, text: str, messag
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
     first = RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 0)
-    with pytest.raises(UserError, match="another run is writing there"):
+    with pytest.raises(UserError, match="another command is writing there"):
         RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1)
     first.close()
     RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1).close()
@@ -279,11 +472,23 @@ def test_what_cannot_be_written_is_said_and_left_free(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file: can't be written"):
         RunFolder.begin(tmp_path / "file", scenario, 0)
     (tmp_path / "run" / "summary.json").mkdir(parents=True)
-    with pytest.raises(UserError, match="run: can't be written"):
+    with pytest.raises(UserError, match=r"run: holds 'summary\.json', which no run"):
         RunFolder.begin(tmp_path / "run", scenario, 0)
     (tmp_path / "run" / "summary.json").rmdir()
     RunFolder.begin(tmp_path / "run", scenario, 0).close()
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_two_do_not_unlearn_from_one_run_at_once(copied: Path) -> None:
+    with (
+        RunFolder.existing(copied, alone=True),
+        pytest.raises(UserError, match="another command is writing there"),
+    ):
+        unlearn(copied, 0, "fine-tune")
+    unlearn(copied, 0, "fine-tune")
+    made = unlearn(copied, 1, "fine-tune")
+    assert made.adapter == copied / "without-0-1" / "adapter"
+    assert [entry["client"] for entry in unlearned(RunFolder.existing(copied))] == [0, 1]
 
 
 def test_a_finished_run_taken_up_again_is_not_finished_until_it_is(tmp_path: Path) -> None:

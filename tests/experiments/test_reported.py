@@ -89,6 +89,13 @@ def test_what_is_kept(made: Callable[[], Reported], tmp_path: Path) -> None:
     assert len(repr(result).splitlines()) < 6
 
 
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(fs.UserError, match=r"--out .*file: can't be written: File exists"):
+        forgetting().save(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_solved_game_is_the_same_whenever_it_is_asked() -> None:
     one, two = game(), game()
     assert json.dumps(one.summary) == json.dumps(two.summary) == json.dumps(one.summary)

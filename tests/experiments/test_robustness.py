@@ -83,11 +83,10 @@ def test_a_cell_is_the_run_itself_bit_for_bit(overrides: list[str], defence: str
         for cell in [cell_scenario(own, "x", ["backdoor"], rule, DEFENCES[rule])]
     }
     for _ in range(2):
-        step_together([*cells.values()])
+        played = dict(zip(cells, step_together([*cells.values()]), strict=True))
     run = alone(own, "x", ["backdoor"], defence, DEFENCES[defence])
     assert torch.equal(cells[defence].adapter, run.adapter)
-    last = cells[defence].last
-    assert last is not None
+    last = played[defence]
     final = run.participants[run.participants["round"] == 2]
     assert last.play.weights.tolist() == final["weight"].tolist()
     assert last.play.trust.tolist() == final["reputation"].tolist()

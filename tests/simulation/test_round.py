@@ -15,7 +15,7 @@ from fedfm_sim.mechanisms.protocol import Delivery
 from fedfm_sim.mechanisms.reputation import AUDIT_EVIDENCE, Reputation
 from fedfm_sim.security.watermarks import Watermark
 from fedfm_sim.simulation.model import FederationModel
-from fedfm_sim.simulation.round import Round
+from fedfm_sim.simulation.round import Round, step_together
 from fedfm_sim.simulation.state import branch, state_of
 
 SMALL = [
@@ -53,16 +53,15 @@ def test_a_mechanism_learns_what_it_paid_and_no_bounty(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(FairInstalments, "learn", listening)
     own = model(*REPORTING)
-    own.step()
+    (last,) = step_together([own])
     table = own.tables()[1]
-    assert own.last is not None
-    assert own.last.convicted.tolist() == [False, False, False, True]
+    assert last.convicted.tolist() == [False, False, False, True]
     assert table["bounty"].tolist() == [5, 5, 5, 0]
     (payments,) = told
     # What a conviction confiscates was not paid.
-    assert payments.tolist() == table["payment"].tolist() == own.last.payments.tolist()
+    assert payments.tolist() == table["payment"].tolist() == last.payments.tolist()
     assert payments[3] == 0
-    assert payments.sum() < 8.0 <= own.last.play.payments.sum() + 1e-9
+    assert payments.sum() < 8.0 <= last.play.payments.sum() + 1e-9
     journal = own.book.to_frame()
     assert journal.loc[journal["purpose"] == "payment", "amount"].sum() == pytest.approx(
         payments.sum()
@@ -90,7 +89,7 @@ def test_who_drops_out_of_a_secure_sum_is_not_paid_and_earns_no_trust() -> None:
         "sanctions.audit_rate=0.0",
         "policies.honest={name='fixed', action='contribute'}",
     )
-    own.step()
+    (last,) = step_together([own])
     table = own.tables()[1]
     gone = table["weight"] == 0
     assert gone.sum() == 2
@@ -101,8 +100,7 @@ def test_who_drops_out_of_a_secure_sum_is_not_paid_and_earns_no_trust() -> None:
     trust = own.reputation.trust
     assert (trust[gone] == 0.5).all()
     assert (trust[~gone] > 0.5).all()
-    assert own.last is not None
-    assert (own.last.play.delivery.units[gone] == 0).all()
+    assert (last.play.delivery.units[gone] == 0).all()
 
 
 def test_an_excluded_free_rider_learns_that_riding_free_pays_nothing() -> None:
@@ -160,9 +158,7 @@ def test_a_traced_thief_loses_trust_and_money() -> None:
         scenario="model-theft",
     )
     for _ in range(3):
-        own.step()
-    last = own.last
-    assert last is not None
+        (last,) = step_together([own])
     assert last.exposed.tolist() == [False, False, False, True]
     positive, negative = last.evidence
     assert (positive[3], negative[3]) == (0, AUDIT_EVIDENCE)
@@ -213,13 +209,12 @@ def test_all_who_remember_are_told_of_the_round(monkeypatch: pytest.MonkeyPatch)
 def test_expected_leakage_is_last_rounds_and_raises_the_asks() -> None:
     own = model("participants.malicious=0", "policies.honest={name='fixed', action='contribute'}")
     assert own.current.leakage_expected.tolist() == [0, 0, 0, 0]
-    own.step()
-    assert own.last is not None
-    leaked, first = own.last.play.leakage, own.last.play.asks
+    (last,) = step_together([own])
+    leaked, first = last.play.leakage, last.play.asks
     assert own.current.leakage_expected.tolist() == leaked.tolist()
     assert leaked.max() > 0
-    own.step()
-    risen = own.last.play.asks - first
+    (last,) = step_together([own])
+    risen = last.play.asks - first
     np.testing.assert_allclose(risen, own.prices.privacy * leaked, rtol=1e-9, atol=1e-12)
 
 
@@ -245,18 +240,16 @@ def test_a_branch_goes_its_own_way_and_leaves_the_run_alone() -> None:
 
 def test_in_a_round_open_to_all_nobodys_ask_counts() -> None:
     own = model("mechanism={name='posted-price', price=0.0}", "participants.malicious=0")
-    own.step()
-    assert own.last is not None
-    assert not own.last.play.allocation.selected.any()
+    (last,) = step_together([own])
+    assert not last.play.allocation.selected.any()
     play = Round.open_to_all(own.setting, 1).play(["contribute"] * 4)
     assert play.allocation.selected.all()
 
 
 def test_the_next_round_starts_from_the_model_that_the_server_marked() -> None:
     own = model("watermark=waffle", "participants.malicious=0")
-    own.step()
-    assert own.last is not None
-    aggregated = own.last.play.aggregate.adapter
+    (last,) = step_together([own])
+    aggregated = last.play.aggregate.adapter
     assert not (own.adapter == aggregated).all()
     assert (own.adapter == own.setting.watermark.mark_shared(aggregated, 0)).all()
     accuracy = float(own.setting.evaluator.accuracies(own.adapter[None])[0])

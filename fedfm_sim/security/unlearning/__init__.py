@@ -2,7 +2,8 @@
 
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.security.unlearning.executor import Executor, Unlearned, execute_together
-from fedfm_sim.security.unlearning.request import PastRound, Request
+from fedfm_sim.security.unlearning.past_round import PastRound
+from fedfm_sim.security.unlearning.request import Request
 
 EXECUTORS: Registry[type[Executor]] = Registry(
     "unlearning executor",

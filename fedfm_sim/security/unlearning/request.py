@@ -9,33 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedfm_sim.core.arrays import Array, Index, Mask
+from fedfm_sim.core.arrays import Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
-
-
-@dataclass(frozen=True, eq=False)
-class PastRound:
-    """What the server kept of one round.
-
-    Attributes
-    ----------
-    reference : Tensor
-        (P,) the global adapter before it.
-    updates : Tensor
-        (m, P) the adapters that were aggregated.
-    members : (m,) array of int
-        Who sent each.
-    weights : (m,) array
-        Each one's part in the aggregate; sums to 1, or to 0.
-    """
-
-    reference: Tensor
-    updates: Tensor
-    members: Index
-    weights: Array
+from fedfm_sim.security.unlearning.past_round import PastRound
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,6 +123,7 @@ def summarise(
         "participants": scenario.participants.count,
         "accuracy_after": None if last is None else float(last["accuracy"]),
         "attack_success": success,
+        "actions": list(actions),
         "shares": {} if last is None else {name: float(last[f"share:{name}"]) for name in actions},
         "utility_by_kind": {} if last is None else {"all": float(rounds["utility"].mean())},
         "leakage": float(rounds["privacy"].mean()) if len(rounds) else 0.0,

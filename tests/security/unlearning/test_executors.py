@@ -36,7 +36,8 @@ from fedfm_sim.security.unlearning.editing import (
     Scrubbing,
     subtracted,
 )
-from fedfm_sim.security.unlearning.request import PastRound, Request, forget_class, forget_client
+from fedfm_sim.security.unlearning.past_round import PastRound
+from fedfm_sim.security.unlearning.request import Request, forget_class, forget_client
 from fedfm_sim.security.unlearning.retraining import FedEraser, Fused, Retrain, calibrated
 from fedfm_sim.security.unlearning.verification import Probes, compare, discrepancy
 
