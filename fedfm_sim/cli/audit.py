@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from fedfm_sim.cli.shared import (
     interrupted,
     parameters,
     print_report_path,
+    study_folder,
     table_of,
 )
 
@@ -37,10 +37,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look for violations of what a payment mechanism should keep, and show the worst."""
-    from fedfm_sim.experiments.mechanism_audit import CAVEAT
+    from fedfm_sim.experiments.mechanism_audit import CAVEAT, MechanismAudit
     from fedfm_sim.experiments.mechanism_audit import audit as audit_mechanism
 
     chosen = parameters(set_, "winners=3")
+    folder = study_folder(out, f"audit-{mechanism}", MechanismAudit)
     try:
         with Bar("instances") as bar:
             made = audit_mechanism(
@@ -48,7 +49,6 @@ def audit(
             )
     except KeyboardInterrupt:
         raise interrupted("nothing is kept") from None
-    folder = out or Path("runs") / f"audit-{mechanism}"
     made.save(folder)
     if as_json:
         print(json.dumps(made.summary, allow_nan=False))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Seed, Set, interrupted
+from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Seed, Set, interrupted, study_folder
 from fedfm_sim.core.errors import UserError
 
 
@@ -23,12 +23,12 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Run a scenario under alternatives, side by side."""
-    from fedfm_sim.experiments.compare import MEASURES
+    from fedfm_sim.experiments.compare import MEASURES, Comparison
     from fedfm_sim.experiments.compare import compare as compare_runs
     from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.reporting.tables import print_comparison
 
-    folder = out or Path("runs") / f"compare-{Path(name).stem}"
+    folder = study_folder(out, f"compare-{Path(name).stem}", Comparison)
     choices = dict(_alternatives(text) for text in over)
     try:
         with Bar("runs") as bar:

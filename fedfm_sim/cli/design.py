@@ -21,6 +21,7 @@ from fedfm_sim.cli.shared import (
     Set,
     interrupted,
     print_report_path,
+    study_folder,
 )
 
 if TYPE_CHECKING:
@@ -43,11 +44,12 @@ def design(
 ) -> None:
     """Find the cheapest audit rate and fine that make honesty everybody's best reply."""
     from fedfm_sim.experiments.design import design as find
+    from fedfm_sim.experiments.design_result import Design
     from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
-    folder = out or Path("runs") / f"design-{Path(name).stem}"
+    folder = study_folder(out, f"design-{Path(name).stem}", Design)
     seeds = range(seed, seed + replicates)
     try:
         with Bar("runs") as bar:

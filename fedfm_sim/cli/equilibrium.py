@@ -20,6 +20,7 @@ from fedfm_sim.cli.shared import (
     Set,
     interrupted,
     print_report_path,
+    study_folder,
     table_of,
 )
 from fedfm_sim.core.errors import UserError
@@ -52,11 +53,13 @@ def equilibrium(
     from fedfm_sim.experiments.attack_game import ATTACKS, RULES, attack_game
     from fedfm_sim.experiments.attack_result import AttackGame
     from fedfm_sim.experiments.federation_game import federation_game
+    from fedfm_sim.experiments.federation_result import FederationGame
     from fedfm_sim.experiments.workshop import Workshop
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
-    folder = out or Path("runs") / f"equilibrium-{Path(name).stem}"
+    kind = AttackGame if scenario.game is None else FederationGame
+    folder = study_folder(out, f"equilibrium-{Path(name).stem}", kind)
     seeds = range(seed, seed + replicates)
     played: MeasuredGame
     try:

@@ -57,6 +57,19 @@ def interrupted(advice: str) -> typer.Exit:
     return typer.Exit(130)
 
 
+def study_folder(out: Path | None, name: str, kind: type[Reported]) -> Path:
+    """Return where a study's result goes, by default a folder of that name below ``runs``.
+
+    Raises
+    ------
+    UserError
+        When it holds files that the result would write over and that no study wrote.
+    """
+    folder = out or Path("runs") / name
+    kind.check_room(folder)
+    return folder
+
+
 def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
     """Return the ``key=value`` pairs of a plug-in; values are JSON where they can be.
 

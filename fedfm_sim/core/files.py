@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 
 from fedfm_sim.core.errors import UserError
 
@@ -55,7 +56,7 @@ def made_folder(path: str | Path) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise cannot_write(folder, error) from error
     return folder
 
@@ -69,7 +70,10 @@ def room_for_folder(path: Path | None) -> Path | None:
         When it is a file, or lies below one, or may not be written to.
     """
     if path is not None:
-        there = next(own for own in (path, *path.absolute().parents) if own.exists())
+        try:
+            there = next(own for own in (path, *path.absolute().parents) if own.exists())
+        except (OSError, ValueError) as error:
+            raise cannot_write(path, error) from error
         if not there.is_dir():
             raise UserError(f"--out {path}: {there} is a file; expected a folder, or none yet")
         if not os.access(there, os.W_OK):
@@ -77,10 +81,13 @@ def room_for_folder(path: Path | None) -> Path | None:
     return path
 
 
-def cannot_write(folder: Path, error: OSError) -> UserError:
+def cannot_write(folder: Path, error: OSError | ValueError) -> UserError:
     """Return what is said of a folder for results that can't be written to."""
+    named = shorten(str(folder).replace("\0", "\\0"), 200, placeholder="...")
+    if not isinstance(error, OSError):
+        return UserError(f"--out {named}: can't be written: {error}")
     where = f" ({error.filename})" if error.filename not in (None, str(folder)) else ""
-    return UserError(f"--out {folder}: can't be written: {error.strerror}{where}")
+    return UserError(f"--out {named}: can't be written: {error.strerror}{where}")
 
 
 def found(folder: Path, name: str) -> Path | None:

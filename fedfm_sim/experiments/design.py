@@ -180,10 +180,10 @@ def _solved(
     own = scenario.design
     try:
         found = cheapest_deterrent(
-            _temptations(table), *weights, largest_fine=own.largest_fine, margin=own.margin
+            Temptations.of(table), *weights, largest_fine=own.largest_fine, margin=own.margin
         )
     except UserError:
-        worst = int(_temptations(table).gains(1.0, own.largest_fine).argmax())
+        worst = int(Temptations.of(table).gains(1.0, own.largest_fine).argmax())
         why = (
             f"no audit rate up to 1 and fine up to {own.largest_fine:g} keeps honest "
             f"{in_words(table.iloc[worst])} (brings {table['benefit'].iloc[worst]:.3f}, "
@@ -207,10 +207,6 @@ def _weights(
     return weights, payments - (value if objective == "surplus" else 0.0)
 
 
-def _temptations(table: pd.DataFrame) -> Temptations:
-    return Temptations(*(table[name].to_numpy(dtype=np.float64) for name in _MEASURES))
-
-
 def _sanctioned(scenario: Scenario, rate: float, fine: float) -> Scenario:
     """Return a scenario with these audits, and a fine that a deposit secures."""
     values = {"audit_rate": rate, "fine": fine, "deposit": fine}
@@ -219,11 +215,11 @@ def _sanctioned(scenario: Scenario, rate: float, fine: float) -> Scenario:
 
 def _frontier(table: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     own = scenario.design
-    line = frontier(_temptations(table), own.largest_fine, own.margin)
+    line = frontier(Temptations.of(table), own.largest_fine, own.margin)
     fines = line["fine"].to_numpy()
     by_seed = np.array(
         [
-            _temptations(part).least_rates(fines, own.margin)
+            Temptations.of(part).least_rates(fines, own.margin)
             for _, part in table.groupby("seed", sort=True)
         ]
     )
@@ -261,7 +257,7 @@ def _trials(
                 "policy": policy,
                 "seed": seed,
                 "honest": honest_share(run, scenario),
-                "tempted": int((_temptations(table).gains(part * rate, fine) > 0).sum()),
+                "tempted": int((Temptations.of(table).gains(part * rate, fine) > 0).sum()),
             }
             for (part, policy, seed), run in zip(tried, runs, strict=True)
         ]

@@ -13,7 +13,7 @@ from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.random import Streams
 from fedfm_sim.experiments.reported import Page, Reported, records
 from fedfm_sim.games.estimates import deterrence_ratio
-from fedfm_sim.mechanisms.theory.deterrence import Deterrent
+from fedfm_sim.mechanisms.theory.deterrence import Deterrent, Temptations
 from fedfm_sim.reporting.design_figures import draw_frontier, draw_temptations
 from fedfm_sim.reporting.page import Section
 from fedfm_sim.scenarios.schema import Scenario
@@ -73,7 +73,7 @@ class Design(Reported):
         infinite where the deviation brings nothing or less.
         """
         point, table = self.deterrent, self.temptations
-        sanction = point.rate * (table["confiscated"] + point.fine * table["convicted"])
+        sanction = Temptations.of(table).expected_sanctions(point.rate, point.fine)
         rows = []
         grouped = table.assign(sanction=sanction).groupby(["path", "action"], sort=False)
         for (path, action), own in grouped:

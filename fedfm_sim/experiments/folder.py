@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from fedfm_sim.core.files import PART, cannot_write, made_folder, write_text
 from fedfm_sim.experiments.identity import VERSION, identity_of
 from fedfm_sim.experiments.owned_files import OwnedFiles
 from fedfm_sim.experiments.reported import REPORT
-from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
+from fedfm_sim.learning.adapter_files import CONFIG, WEIGHTS, load_adapter, save_adapter
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
@@ -48,6 +49,18 @@ ROUND_TABLES = ("rounds", "participants", "deviations")
 TABLES = (*ROUND_TABLES, "journal", "departure", "shares", "cells")
 
 
+#: All files that a run leaves in its folder, and what is unlearned from it, as patterns.
+_WEIGHTS = [f"{ADAPTER}/{CONFIG}", f"{ADAPTER}/{WEIGHTS}"]
+_FILES = (
+    *(LOCK, SUMMARY, REPORT, STATE, UNLEARNED, *(f"{name}.parquet" for name in TABLES)),
+    *(f"{HISTORY}/round-*.safetensors", *_WEIGHTS),
+    *(f"{WITHOUT}[0-9]*/{name}" for name in (*_WEIGHTS, f"{VERIFICATION}.parquet")),
+)
+
+#: The folders that these lie in.
+_FOLDERS = re.compile(rf"{HISTORY}|{ADAPTER}|{WITHOUT}[0-9-]+({re.escape(PART)})?")
+
+
 class RunFolder(OwnedFiles):
     """A folder with one run, finished or not.
 
@@ -63,39 +76,46 @@ class RunFolder(OwnedFiles):
         self._in_use = FileLock(path / IN_USE)
 
     @classmethod
-    def begin(
-        cls, path: str | Path, scenario: Scenario, seed: int, *more: object, resume: bool = False
-    ) -> Self:
-        """Take a folder for a run, and have it for oneself until `close`.
-
-        What another run left there goes, and so does what this run left unless it is to be
-        resumed.
+    def of(cls, path: str | Path, scenario: Scenario, seed: int, *more: object) -> Self:
+        """Take a folder for a run, and have it for oneself until `close`; nothing is changed.
 
         Raises
         ------
         UserError
-            When it can't be written, another run is writing there, or what the run would
-            write over was written by none.
+            When it can't be written, another command is writing there, what the run would
+            write over was written by none, or the run reads files of its own from there.
         """
-        own = cls(made_folder(path), identity_of(scenario, seed, *more))
+        folder = made_folder(path)
+        if any(folder.resolve() == own.resolve() for own in scenario.files):
+            raise UserError(f"--out {path}: the run reads it; expected another folder")
+        own = cls(folder, identity_of(scenario, seed, *more))
         own._take()
         try:
-            if not (resume and own.holds_this_run and own.lock.is_file()):
-                own._check_free()
-                # From here on what is there is this run's: who is stopped may begin again.
-                own.say_begun()
-                own._clear()
-                write_text(own.lock, to_toml(scenario, seed))
-            elif not own.is_finished:
-                # What an interrupted run said of itself holds no longer once it goes on.
-                own.say_begun()
-        except OSError as error:
-            own.close()
-            raise cannot_write(own.path, error) from error
-        except UserError:
+            own._check_free()
+        except BaseException:
             own.close()
             raise
         return own
+
+    def begin(self, scenario: Scenario, seed: int, resume: bool = False) -> None:
+        """Make place for the run.
+
+        What another run left goes, and so does what this run left unless it is to be resumed.
+
+        Raises
+        ------
+        UserError
+            When it can't be written.
+        """
+        kept = resume and self.holds_this_run and self.lock.is_file()
+        try:
+            # From here on what is there is this run's, and is not finished until it says so.
+            self.write_json(SUMMARY, {"status": BEGUN})
+            if not kept:
+                self._clear()
+                write_text(self.lock, to_toml(scenario, seed))
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     @classmethod
     def existing(cls, path: str | Path, alone: bool = False) -> Self:
@@ -129,41 +149,36 @@ class RunFolder(OwnedFiles):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def say_begun(self) -> None:
-        """Say that the run is not finished: what is there is not to be read as its result."""
-        self.write_json(SUMMARY, {"status": BEGUN})
-
     def _check_free(self) -> None:
         """Refuse a folder in which files that no run wrote have the names of a run's."""
-        if self.lock.is_file() or _is_a_run(self.path):
-            return
-        if others := sorted(own.name for own in self._left() if not own.name.endswith(PART)):
+        others = [own.name for own in (self.path / HISTORY, self.path / ADAPTER) if own.is_file()]
+        if not _is_a_run(self.path):
+            others += [own.name for own in self._left() if not own.name.endswith(PART)]
+        if others:
             raise UserError(
                 f"--out {self.path}: holds '{others[0]}', which no run wrote that this version "
                 "knows of; expected another folder, or that it is moved away"
             )
 
     def _clear(self) -> None:
-        """Remove what a run leaves, finished or not; the summary, and files of other names, stay.
+        """Remove what a run leaves but for the summary; files of other names stay.
 
         The lock file goes first and is written last: where it is, the rest is whole.
         """
         self.lock.unlink(missing_ok=True)
         for path in self._left():
-            if path.name == SUMMARY:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            if path.name != SUMMARY:
+                path.unlink()
+        for path in sorted(self.path.glob("*/"), reverse=True):
+            for folder in (path / ADAPTER, path):
+                if folder.is_dir() and _FOLDERS.fullmatch(path.name) and not any(folder.iterdir()):
+                    folder.rmdir()
 
     def _left(self) -> list[Path]:
-        """Return what is there under the names that a run writes, in part or whole."""
-        names = [LOCK, SUMMARY, REPORT, STATE, UNLEARNED, HISTORY, ADAPTER]
-        names += [f"{name}.parquet" for name in TABLES]
-        own = "|".join([*map(re.escape, names), rf"{WITHOUT}[0-9-]+"])
-        pattern = re.compile(rf"({own})({re.escape(PART)})?")
-        return [path for path in self.path.iterdir() if pattern.fullmatch(path.name)]
+        """Return the files that are there under the names that a run writes, in part or whole."""
+        names = (f"{name}{end}" for name in _FILES for end in ("", PART))
+        found = (path for name in names for path in self.path.glob(name))
+        return [path for path in found if path.is_symlink() or not path.is_dir()]
 
     @property
     def holds_this_run(self) -> bool:
@@ -190,11 +205,30 @@ class RunFolder(OwnedFiles):
 
     def summary(self) -> dict[str, Any]:
         """Return the summary that was written."""
-        return {key: value for key, value in _summary(self.path).items() if key not in self.about}
+        told = {*self.about, LOCK}
+        return {key: value for key, value in _summary(self.path).items() if key not in told}
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the summary: last of all, as it says that the run is finished."""
-        self.write_json(SUMMARY, summary)
+        self.write_json(SUMMARY, {**summary, LOCK: self._lock_digest()})
+
+    def _lock_digest(self) -> str:
+        return blake2b(self.lock.read_bytes(), digest_size=16).hexdigest()
+
+    def check_lock(self) -> None:
+        """Refuse a finished run whose lock file is another one than when it was finished.
+
+        Raises
+        ------
+        UserError
+            When the lock file was edited or is missing.
+        """
+        try:
+            same = _summary(self.path).get(LOCK) == self._lock_digest()
+        except OSError:
+            same = False
+        if not same:
+            raise UserError(f"{self.lock}: not as the run left it; copy it before you edit it")
 
     def write_round(self, tables: Mapping[str, pd.DataFrame], state: State | None) -> None:
         """Keep what is there after a round; the state last, as the run goes on from it."""
@@ -269,7 +303,7 @@ def refuse_another(path: Path, scenario: Scenario, seed: int) -> None:
         When the settings, the seed, the files or the version of what is there differ.
     """
     own = RunFolder(path, identity_of(scenario, seed))
-    if own.lock.is_file() and not own.holds_this_run:
+    if _is_a_run(path) and not own.holds_this_run:
         raise UserError(
             f"--resume: {path} holds a run of other settings, seed, files or version; "
             "expected the same, or another --out"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b, file_digest
-from importlib.metadata import entry_points, version
-from importlib.util import find_spec
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 
 from fedfm_sim.scenarios.lock import to_toml
@@ -14,6 +15,9 @@ from fedfm_sim.scenarios.schema import Scenario
 
 #: Of the format of a run's files; a folder of another version is not read.
 VERSION = 1
+
+#: What a model's folder is read from; other files there may come and go.
+READ = (".json", ".safetensors", ".model", ".txt")
 
 _BITS = 128
 
@@ -35,16 +39,19 @@ def identity_of(scenario: Scenario, seed: int, *more: object) -> str:
 
 
 def _contents(path: Path) -> Iterator[str]:
-    """Iterate over names and contents of a file, or of all files in a folder."""
-    inside = sorted(own for own in path.rglob("*") if own.is_file()) if path.is_dir() else [path]
+    """Iterate over names and contents of a file, or of what a model's folder is read from."""
+    inside = [path]
+    if path.is_dir():
+        inside = sorted(own for own in path.iterdir() if own.suffix in READ and own.is_file())
     for own in inside:
         state = own.stat()
-        yield f"{own.relative_to(path)} {_digest(own, state.st_mtime_ns, state.st_size)}"
+        changed = (state.st_ino, state.st_ctime_ns, state.st_mtime_ns, state.st_size)
+        yield f"{own.relative_to(path)} {_digest(own, changed)}"
 
 
 @lru_cache(maxsize=1024)
-def _digest(path: Path, changed: int, size: int) -> str:
-    """Return what tells the content of a file; it is read again once time or size differ."""
+def _digest(path: Path, changed: tuple[int, ...]) -> str:
+    """Return what tells the content of a file; it is read again once its inode says so."""
     with path.open("rb") as stream:
         return file_digest(stream, "blake2b").hexdigest()
 
@@ -53,14 +60,19 @@ def _plugins(settings: str) -> Iterator[str]:
     """Iterate over the plug-ins of other packages whose names the settings have."""
     for group in sorted(own for own in entry_points().groups if own.startswith("fedfm_sim.")):
         for point in sorted(entry_points(group=group), key=lambda own: own.name):
-            if point.name in settings:
-                yield f"{group} {point.name} {point.value} {_source(point.module)}"
+            if re.search(rf"(?<![\w-]){re.escape(point.name)}(?![\w-])", settings):
+                yield f"{group} {point.name} {point.value} {_source(point)}"
 
 
-def _source(module: str) -> str:
+def _source(point: EntryPoint) -> str:
     try:
-        spec = find_spec(module)
-    except (ImportError, ValueError):  # whoever asks for the plug-in is told
+        return _source_of(point.load())
+    except Exception:  # of a stranger's code, for any reason: whoever asks for it is told
         return ""
-    path = Path(spec.origin) if spec is not None and spec.origin else None
-    return next(_contents(path), "") if path is not None and path.is_file() else ""
+
+
+@lru_cache(maxsize=1024)
+def _source_of(plugin: object) -> str:
+    """Return what tells the code of a plug-in: as it was when it was loaded, not edited since."""
+    module = inspect.getmodule(plugin)
+    return blake2b(inspect.getsource(module or type(plugin)).encode()).hexdigest()

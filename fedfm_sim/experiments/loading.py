@@ -29,6 +29,7 @@ def load(folder: str | Path) -> RunResult | PopulationResult:
     summary = kept.summary()
     if summary["status"] == BEGUN:
         raise UserError(f"{folder}: the run was stopped; go on with fedfm-sim run --resume")
+    kept.check_lock()
     scenario, seed = load_lock(kept.lock)
     if scenario.outcomes.source == "measured":
         actions = tuple(summary["actions"])

@@ -31,6 +31,8 @@ from fedfm_sim.simulation.state import (
 class Playing(Protocol):
     """A run that is being played."""
 
+    scenario: Scenario
+
     @property
     def round(self) -> int:
         """Rounds finished."""
@@ -62,7 +64,7 @@ class PlayingFederation:
     """
 
     def __init__(self, scenario: Scenario, seed: int, keep_updates: bool) -> None:
-        self.seed, self.departs = seed, scenario.departure is not None
+        self.scenario, self.seed, self.departs = scenario, seed, scenario.departure is not None
         self.model = FederationModel(scenario, seed, keep_updates or self.departs)
         self._kept = 0
 

@@ -13,12 +13,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import made_folder, whole, write_text
 from fedfm_sim.reporting.figures import known
 from fedfm_sim.reporting.page import Section, write_page
 
 #: File of the report in a result's folder.
 REPORT = "report.html"
+
+#: Has the names of the files that results wrote into a folder.
+WRITTEN = ".written.json"
 
 #: Dots per inch of pictures that are kept.
 DPI = 130
@@ -87,26 +91,64 @@ class Reported(ABC):
         Raises
         ------
         UserError
-            When there can be no such folder.
+            When there can be no such folder, or a file there that no result wrote would be
+            written over.
         """
         target, own = made_folder(folder), self.page()
+        drawn = [section.drawn() for section in own.sections]
+        pictures = {s.name: s.figure for s in drawn if isinstance(s.figure, Figure)}
+        tables = self.tables()
+        names = [self.json_name, self.report_name, *(f"{name}.parquet" for name in tables)]
+        names = [name for name in (*names, *(f"{name}.png" for name in pictures)) if name]
+        written = check_names(target, names)
+        write_text(target / WRITTEN, json.dumps(sorted({*written, *names})) + "\n")
         if self.json_name:
             write_text(target / self.json_name, json.dumps(self.summary, indent=2) + "\n")
-        for name, table in self.tables().items():
+        for name, table in tables.items():
             with whole(target / f"{name}.parquet") as part:
                 table.to_parquet(part, index=table.index.name is not None)
-        drawn = [section.drawn() for section in own.sections]
-        for section in drawn:
-            if isinstance(section.figure, Figure):
-                with whole(target / f"{section.name}.png") as part:
-                    section.figure.savefig(part, format="png", dpi=DPI)
-                plt.close(section.figure)
+        for name, figure in pictures.items():
+            with whole(target / f"{name}.png") as part:
+                figure.savefig(part, format="png", dpi=DPI)
+            plt.close(figure)
         if self.report_name:
             write_page(target / self.report_name, own.title, own.lead, drawn)
+
+    @classmethod
+    def check_room(cls, folder: str | Path) -> None:
+        """Refuse, before any work is done, a folder that `save` would refuse after it.
+
+        Raises
+        ------
+        UserError
+            As `save`.
+        """
+        check_names(Path(folder), [name for name in (cls.json_name, cls.report_name) if name])
 
     def __repr__(self) -> str:
         first, *others = self.lines()
         return "\n  ".join([f"{type(self).__name__}: {first}", *others])
+
+
+def check_names(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return what results wrote into a folder; refuse to write over anything else.
+
+    Raises
+    ------
+    UserError
+        When a file of one of the names is there that no result wrote.
+    """
+    try:
+        written = list(map(str, json.loads((folder / WRITTEN).read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError):
+        written = []
+    for name in names:
+        if name not in written and (folder / name).exists():
+            raise UserError(
+                f"--out {folder}: holds '{name}', which no study wrote; "
+                "expected another folder, or that it is moved away"
+            )
+    return written
 
 
 def records(table: pd.DataFrame) -> Any:

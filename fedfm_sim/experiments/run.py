@@ -74,36 +74,32 @@ def run(
     if seed < 0:
         raise UserError(f"--seed {seed}: expected an integer of at least 0")
     if out is None:
-        return _run(scenario, seed, None, progress, keep_updates, report)
-    with RunFolder.begin(out, scenario, seed, resume=resume) as folder:
-        if not (folder.is_finished and folder.has_updates >= keep_updates):
-            return _run(scenario, seed, folder, progress, keep_updates, report)
-        made = load(folder.path)
-        if report and not folder.report.is_file():
-            made.report(folder.report)
-        return made
+        return _run(_playing(scenario, seed, keep_updates), None, progress, False)
+    with RunFolder.of(out, scenario, seed) as folder:
+        if resume and folder.is_finished and folder.has_updates >= keep_updates:
+            made = load(folder.path)
+            if report and not folder.report.is_file():
+                made.report(folder.report)
+            return made
+        # What is there is left alone until it is known that the run can be played.
+        own = _playing(scenario, seed, keep_updates)
+        folder.begin(scenario, seed, resume)
+        return _run(own, folder, progress, report)
+
+
+def _playing(scenario: Scenario, seed: int, keep_updates: bool) -> Playing:
+    if scenario.outcomes.source == "measured":
+        return PlayingPopulation(scenario, seed)
+    return PlayingFederation(scenario, seed, keep_updates)
 
 
 def _run(
-    scenario: Scenario,
-    seed: int,
-    folder: RunFolder | None,
-    progress: Progress,
-    keep_updates: bool,
-    report: bool,
+    own: Playing, folder: RunFolder | None, progress: Progress, report: bool
 ) -> RunResult | PopulationResult:
     started = time.perf_counter()
-    own: Playing = (
-        PlayingPopulation(scenario, seed)
-        if scenario.outcomes.source == "measured"
-        else PlayingFederation(scenario, seed, keep_updates)
-    )
-    if folder is not None:
-        # A run that is taken up again, for its updates say, is not finished until it is.
-        folder.say_begun()
-        if (state := folder.state()) is not None:
-            own.resume(folder, state)
-    status = _play(own, scenario.rounds, folder, progress)
+    if folder is not None and (state := folder.state()) is not None:
+        own.resume(folder, state)
+    status = _play(own, folder, progress)
     result = own.result(status, time.perf_counter() - started)
     if folder is not None:
         own.keep(folder)
@@ -114,9 +110,9 @@ def _run(
     return result
 
 
-def _play(own: Playing, rounds: int, folder: RunFolder | None, progress: Progress) -> str:
+def _play(own: Playing, folder: RunFolder | None, progress: Progress) -> str:
     """Play the rounds that are left; return whether the run was finished or interrupted."""
-    due = 0.0
+    due, rounds = 0.0, own.scenario.rounds
     try:
         progress(own.round, rounds)
         while own.round < rounds:

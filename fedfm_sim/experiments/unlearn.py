@@ -17,6 +17,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.experiments.folder import UNLEARNED, RunFolder
 from fedfm_sim.experiments.forgetting import Forgetting
+from fedfm_sim.experiments.identity import identity_of
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.scenarios.loader import load_lock
 from fedfm_sim.security.attacks import TriggerAttack
@@ -188,4 +189,11 @@ def _executor(method: str, parameters: Mapping[str, Any]) -> Executor:
 def _setting(folder: RunFolder) -> Setting:
     if not folder.is_finished:
         raise UserError(f"{folder.path}: no finished run")
-    return Setting.create(*load_lock(folder.lock))
+    folder.check_lock()
+    scenario, seed = load_lock(folder.lock)
+    if identity_of(scenario, seed) != folder.identity:
+        raise UserError(
+            f"{folder.path}: the backbone or another file that the run read is not as it was, "
+            "or the program is another version; run it again"
+        )
+    return Setting.create(scenario, seed)

@@ -200,13 +200,11 @@ class Cells:
         place = shelf.place(self.name)
         if place is None:
             return self.made_by(self)
-        folder = RunFolder.begin(place, self.scenario, self.seed, *self.what, resume=shelf.resume)
-        try:
-            if folder.is_finished:
+        with RunFolder.of(place, self.scenario, self.seed, *self.what) as folder:
+            if shelf.resume and folder.is_finished:
                 return folder.read_table("cells")
             table = self.made_by(self)
+            folder.begin(self.scenario, self.seed)
             folder.write_table("cells", table)
             folder.write_summary({"status": "finished", "seed": self.seed})
             return table
-        finally:
-            folder.close()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fedfm_sim.mechanisms.theory.deterrence import Deterrent
+from fedfm_sim.mechanisms.theory.deterrence import Deterrent, Temptations
 from fedfm_sim.reporting.figures import STYLE
 from fedfm_sim.scenarios.schema import Scenario
 
@@ -73,8 +73,7 @@ def draw_temptations(table: pd.DataFrame, point: Deterrent) -> Figure:
         axes = figure.subplots()
         for row, (_, own) in enumerate(groups):
             for offset, (_, part, colour) in zip((-0.22, 0, 0.22), parts, strict=True):
-                sanction = own["confiscated"] + point.fine * own["convicted"]
-                gains = own["benefit"] - part * point.rate * sanction
+                gains = Temptations.of(own).gains(part * point.rate, point.fine)
                 axes.plot(gains, np.full(len(gains), row + offset), "o", color=colour, alpha=0.5,
                           markersize=4)  # fmt: skip
         for name, _, colour in parts:

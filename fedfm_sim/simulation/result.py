@@ -157,6 +157,8 @@ def collect(
 
 def _mean(participants: pd.DataFrame, column: str) -> float:
     """Return the mean over those who took part; 0 when nobody did."""
+    if not len(participants):
+        return 0.0
     present = participants[participants["weight"].notna() & (participants["units_declared"] > 0)]
     return float(present[column].mean()) if len(present) else 0.0
 

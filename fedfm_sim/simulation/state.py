@@ -89,10 +89,20 @@ def all_or_nothing(model: FederationModel) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        put_back(model, before)
+        while not _went_back(model, before):
+            pass
+        raise
+
+
+def _went_back(model: FederationModel, state: State) -> bool:
+    """Return whether a model was put back; who interrupts that as well has to wait for it."""
+    try:
+        put_back(model, state)
         model.records.cut(model.round)
         del model.history[model.round :]
-        raise
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def branch(model: FederationModel) -> FederationModel:

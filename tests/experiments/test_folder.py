@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import shutil
-from importlib import import_module
+import sys
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 import fedfm_sim as fs
 from fedfm_sim.agents.participant import Participant
@@ -28,13 +32,14 @@ from fedfm_sim.learning.federation import Federation
 from fedfm_sim.mechanisms.accounts import AccountBook
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.mechanisms.rules.fli import FairInstalments
+from fedfm_sim.reporting.tables import print_result
 from fedfm_sim.simulation.measured import MeasuredOutcomes
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.population.arrays import Population
 from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
 
-run_module = import_module("fedfm_sim.experiments.run")
+run_module = importlib.import_module("fedfm_sim.experiments.run")
 
 #: Everything that remembers: accounts, trust, beliefs, learning policies, a mechanism's queues,
 #: a rule's history, marks by cycles, audits, fines, reports and deviations.
@@ -95,7 +100,8 @@ def test_a_resumed_run_is_the_whole_one_bit_for_bit(
     stopped = remembering(tmp_path, progress=stop_after(rounds), keep_updates=True)
     assert (stopped.summary["status"], len(stopped.rounds)) == ("interrupted", rounds)
     same(fs.load(tmp_path), stopped)  # type: ignore[arg-type]
-    RunFolder.begin(tmp_path, stopped.scenario, 5, resume=True).close()
+    with RunFolder.of(tmp_path, stopped.scenario, 5) as own:
+        own.begin(stopped.scenario, 5, resume=True)
     with pytest.raises(UserError, match="was stopped"):
         fs.load(tmp_path)
     same(remembering(tmp_path, resume=True, keep_updates=True), whole)
@@ -204,6 +210,52 @@ def test_an_interruption_within_a_round_leaves_whole_rounds_alone(
     pd.testing.assert_frame_equal(stopped.participants, first, check_exact=True)
     same(fs.load(tmp_path), stopped)  # type: ignore[arg-type]
     same(remembering(tmp_path, resume=True), whole)
+
+
+def test_who_interrupts_twice_waits_for_the_round_to_be_put_back(
+    whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advance, recall, struck = Federation.advance, AccountBook.recall, [0]
+
+    def once(self: Federation, adapter: torch.Tensor) -> None:
+        advance(self, adapter)
+        struck[0] += 1
+        if struck[0] == 2:
+            raise KeyboardInterrupt
+
+    def again(self: AccountBook, memory: dict[str, object]) -> None:
+        struck[0] += 1
+        if struck[0] == 3:
+            raise KeyboardInterrupt
+        recall(self, memory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Federation, "advance", once)
+        patch.setattr(AccountBook, "recall", again)
+        stopped = remembering(tmp_path)
+    assert stopped.summary["rounds"] == 1
+    assert stopped.summary["money_error"] < 1e-9
+    same(remembering(tmp_path, resume=True), whole)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "model-theft", "reporting-game"])
+def test_a_run_interrupted_in_its_first_round_has_a_result(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    small = ["rounds=2", "participants.count=4", "training.epochs=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Reputation, "update", interrupted)
+        made = fs.run(name, 1, tmp_path, small)
+    assert isinstance(made, RunResult)
+    assert (made.summary["status"], made.summary["rounds"]) == ("interrupted", 0)
+    loaded = fs.load(tmp_path)
+    assert loaded.summary == made.summary
+    assert len(loaded.rounds) == len(loaded.participants) == 0
+    print_result(made, Console(file=StringIO()))
+    assert "0 rounds" in repr(made)
 
 
 def test_what_is_loaded_is_what_the_run_gave(tmp_path: Path) -> None:
@@ -335,23 +387,41 @@ def test_an_edited_table_of_outcomes_is_another_run(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(changed.rounds, fresh.rounds, check_exact=True)
 
 
-def test_an_edited_plugin_is_another_run_and_one_that_is_not_used_is_not(
+def installed(folder: Path, points: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a distribution that registers attacks."""
+    about = folder / "elsewhere-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[fedfm_sim.attacks]\n{points}")
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def test_an_edited_plugin_is_another_run_once_it_is_loaded_and_only_where_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = tmp_path / "elsewhere_attacks.py"
-    code.write_text("from fedfm_sim.security.attacks.sign_flip import SignFlip as Mirror\n")
-    about = tmp_path / "elsewhere-1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1\n")
-    points = "[fedfm_sim.attacks]\nmirror = elsewhere_attacks:Mirror\n"
-    (about / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    code.write_text(
+        "from fedfm_sim.security.attacks.sign_flip import SignFlip\n"
+        "class Mirror(SignFlip):\n    pass\n"
+    )
+    installed(tmp_path, "mirror = elsewhere_attacks:Mirror\n", monkeypatch)
     using = fs.load_scenario("quickstart", ["actions.reflect={attack='mirror'}"])
     without = fs.load_scenario("quickstart")
     before = identity_of(using, 0), identity_of(without, 0)
-    code.write_text(code.read_text() + "Mirror.strength = 3\n")
+    code.write_text(code.read_text() + "    _strong = True\n")
+    assert identity_of(using, 0) == before[0]
+    importlib.reload(sys.modules["elsewhere_attacks"])
     assert identity_of(using, 0) != before[0]
     assert identity_of(without, 0) == before[1]
+
+
+def test_a_broken_plugin_that_nobody_asks_for_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_attacks.py").write_text("1 / 0\n")
+    before = identity_of(fs.load_scenario("quickstart"), 0)
+    installed(tmp_path, "flip = broken_attacks:Flip\nnothing = nowhere:X\n", monkeypatch)
+    assert identity_of(fs.load_scenario("quickstart"), 0) == before
 
 
 def test_another_version_of_the_package_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,12 +430,14 @@ def test_another_version_of_the_package_is_another_run(monkeypatch: pytest.Monke
     assert identity_of(fs.load_scenario("quickstart"), 0) != before
 
 
-@pytest.mark.parametrize("mine", ["adapter/weights", "history/draft", "report.html", "history"])
+@pytest.mark.parametrize(
+    "mine", ["adapter", "history", "report.html", "history/round-1.safetensors"]
+)
 def test_what_is_the_users_own_is_never_removed(tmp_path: Path, mine: str) -> None:
     path = tmp_path / mine
     path.parent.mkdir(exist_ok=True)
     path.write_text("mine")
-    with pytest.raises(UserError, match=rf"holds '{Path(mine).parts[0]}', which no run wrote"):
+    with pytest.raises(UserError, match=rf"holds '{Path(mine).name}', which no run wrote"):
         fs.run("quickstart", 2, tmp_path, TINY, keep_updates=True)
     assert path.read_text() == "mine"
     assert [own for own in tmp_path.iterdir() if own.name != names.IN_USE] == [
@@ -373,11 +445,28 @@ def test_what_is_the_users_own_is_never_removed(tmp_path: Path, mine: str) -> No
     ]
 
 
+@pytest.mark.parametrize("left", ["summary", "lock only", "nothing"])
+def test_files_of_other_names_stay_beside_a_run(copied: Path, left: str) -> None:
+    beside = ["adapter/w", "history/diary.txt", "without-2024-11/plan.txt", "notes.txt"]
+    for name in beside:
+        (copied / name).parent.mkdir(exist_ok=True)
+        (copied / name).write_text("mine")
+    if left == "lock only":
+        (copied / "summary.json").unlink()
+        with pytest.raises(UserError, match="which no run wrote"):
+            fs.run("quickstart", 3, copied, TINY, report=False)
+    else:
+        fs.run("quickstart", 3, copied, TINY, report=False)
+        assert not list(copied.glob("history/round-*"))
+    assert [(copied / name).read_text() for name in beside] == ["mine"] * 4
+
+
 def test_whoever_is_stopped_while_clearing_begins_again(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *_, **__: 1 / 0)
+        patch.setattr(RunFolder, "_left", lambda self: 1 / 0)
+        patch.setattr(RunFolder, "_check_free", lambda self: None)
         with pytest.raises(ZeroDivisionError):
             fs.run("quickstart", 2, copied, [*TINY, "rounds=2"], report=False)
     longer = [*TINY, "rounds=2"]
@@ -388,7 +477,8 @@ def test_whoever_is_stopped_while_clearing_begins_again(
 
 @pytest.mark.parametrize("other", [["rounds=2"], ["training.epochs=2"]])
 def test_another_run_leaves_nothing_of_the_first(copied: Path, other: list[str]) -> None:
-    (copied / "without-1").mkdir()
+    (copied / "without-1" / "adapter").mkdir(parents=True)
+    (copied / "without-1" / "adapter" / "adapter_config.json").write_text("{}")
     (copied / "summary.json.part").write_text("torn")
     for mine in ("notes.txt", "download.part", "without-words"):
         (copied / mine).write_text("mine")
@@ -459,24 +549,66 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, text: str, messag
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
-    first = RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 0)
-    with pytest.raises(UserError, match="another command is writing there"):
-        RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1)
-    first.close()
-    RunFolder.begin(tmp_path, fs.load_scenario("quickstart"), 1).close()
+    scenario = fs.load_scenario("quickstart")
+    with (
+        RunFolder.of(tmp_path, scenario, 0),
+        pytest.raises(UserError, match="another command is writing there"),
+    ):
+        RunFolder.of(tmp_path, scenario, 1)
+    RunFolder.of(tmp_path, scenario, 1).close()
 
 
 def test_what_cannot_be_written_is_said_and_left_free(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     scenario = fs.load_scenario("quickstart")
-    with pytest.raises(UserError, match="file: can't be written"):
-        RunFolder.begin(tmp_path / "file", scenario, 0)
+    for name in ("file", "x" * 300, "x" * 5000, "nu\0ll"):
+        with pytest.raises(UserError, match="can't be written") as caught:
+            RunFolder.of(tmp_path / name, scenario, 0)
+        assert len(str(caught.value)) < 600
     (tmp_path / "run" / "summary.json").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"run: holds 'summary\.json', which no run"):
-        RunFolder.begin(tmp_path / "run", scenario, 0)
+    with (
+        RunFolder.of(tmp_path / "run", scenario, 0) as own,
+        pytest.raises(UserError, match="run: can't be written"),
+    ):
+        own.begin(scenario, 0)
     (tmp_path / "run" / "summary.json").rmdir()
-    RunFolder.begin(tmp_path / "run", scenario, 0).close()
+    RunFolder.of(tmp_path / "run", scenario, 0).close()
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_that_cannot_begin_leaves_what_is_there(copied: Path, kept: Path) -> None:
+    with pytest.raises(UserError, match="backbone"):
+        fs.run("quickstart", 1, copied, ["backbone=nosuch"])
+    same(fs.load(copied), fs.load(kept))  # type: ignore[arg-type]
+
+
+def test_no_run_writes_into_the_folder_that_it_reads(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DIGITS_VIT, tmp_path / "mine"))
+    chosen = [*TINY, f"backbone='{folder}'"]
+    with pytest.raises(UserError, match="mine: the run reads it"):
+        fs.run("quickstart", 1, folder, chosen, report=False)
+    first = fs.run("quickstart", 1, folder / "run", chosen, report=False)
+    (folder / "README.md").write_text("beside the model")
+    again = fs.run("quickstart", 1, folder / "run", chosen, report=False, resume=True)
+    assert again.summary == first.summary  # the time that it took included: it was loaded
+
+
+def test_an_edited_lock_is_not_believed(copied: Path) -> None:
+    lock = copied / "scenario.lock.toml"
+    lock.write_text(lock.read_text().replace("seed = 2", "seed = 9"))
+    for use in (fs.load, lambda run: unlearn(run, 0, "fine-tune")):
+        with pytest.raises(UserError, match=r"scenario\.lock\.toml: not as the run left it"):
+            use(copied)
+
+
+def test_nobody_is_unlearned_on_another_backbone(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DIGITS_VIT, tmp_path / "mine"))
+    fs.run("quickstart", 2, tmp_path / "run", [*TINY, f"backbone='{folder}'"], report=False)
+    weights = folder / "model.safetensors"
+    changed = {name: tensor + 0.1 for name, tensor in load_file(weights).items()}
+    save_file(changed, weights, metadata={"format": "pt"})
+    with pytest.raises(UserError, match="the backbone or another file that the run read is not"):
+        unlearn(tmp_path / "run", 0, "fine-tune")
 
 
 def test_two_do_not_unlearn_from_one_run_at_once(copied: Path) -> None:

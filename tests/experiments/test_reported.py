@@ -15,7 +15,7 @@ from fedfm_sim.experiments.attack_result import AttackGame
 from fedfm_sim.experiments.compare import MEASURES, Comparison
 from fedfm_sim.experiments.design_result import Design
 from fedfm_sim.experiments.forgetting import Forgetting
-from fedfm_sim.experiments.reported import Reported
+from fedfm_sim.experiments.reported import WRITTEN, Reported
 from fedfm_sim.mechanisms.theory.deterrence import Deterrent
 
 
@@ -71,7 +71,8 @@ FILES: dict[Callable[[], Reported], set[str]] = {
 def test_what_is_kept(made: Callable[[], Reported], tmp_path: Path) -> None:
     result = made()
     result.save(tmp_path / "kept")
-    assert {path.name for path in (tmp_path / "kept").iterdir()} == FILES[made]
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == FILES[made] | {WRITTEN}
+    result.save(tmp_path / "kept")  # over its own files
     if result.json_name:
         assert json.loads((tmp_path / "kept" / result.json_name).read_text()) == result.summary
     for name, table in result.tables().items():
@@ -87,6 +88,20 @@ def test_what_is_kept(made: Callable[[], Reported], tmp_path: Path) -> None:
         result.plot("pie")
     assert len(result.to_frame())
     assert len(repr(result).splitlines()) < 6
+
+
+def test_nothing_is_written_over_that_no_study_wrote(tmp_path: Path) -> None:
+    for name in ("forgetting.png", "report.html"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(fs.UserError, match=f"holds '{name}', which no study wrote"):
+            forgetting().save(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(fs.UserError, match="which no study wrote"):
+        Forgetting.check_room(tmp_path)
+    Forgetting.check_room(tmp_path / "none")
 
 
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -56,9 +56,18 @@ class Temptations:
         for name, part in zip(tuple(vars(self)), parts, strict=True):
             object.__setattr__(self, name, part)
 
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Temptations:
+        """Return the columns ``benefit``, ``confiscated`` and ``convicted`` of a table."""
+        return cls(*(table[own.name].to_numpy(dtype=np.float64) for own in fields(cls)))
+
     def gains(self, rate: float, fine: float) -> Array:
         """Return what each deviation gains over honesty, (m,), money per round."""
-        return np.asarray(self.benefit - rate * self._sanction(np.array([fine]))[0])
+        return np.asarray(self.benefit - self.expected_sanctions(rate, fine))
+
+    def expected_sanctions(self, rate: float, fine: float) -> Array:
+        """Return what audits take from each deviation on average, (m,), money per round."""
+        return np.asarray(rate * self._sanction(np.array([fine]))[0])
 
     def least_rates(self, fines: Array, margin: float = 0.0) -> Array:
         """Return the least audit rate for each fine (k,) at which nothing tempts.
