@@ -24,11 +24,15 @@ def play(folder: Path, names: list[str]) -> None:
     from fedfm_sim.scenarios import catalogue
 
     for name in names or catalogue():
-        if (folder / name / "summary.json").is_file():
+        if _is_finished(folder / name / "summary.json"):
             continue
         started = time.perf_counter()
         fs.run(name, seed=0, out=folder / name, report=False)
         print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)
+
+
+def _is_finished(summary: Path) -> bool:
+    return summary.is_file() and json.loads(summary.read_text())["status"] == "finished"
 
 
 def compare(first: Path, second: Path) -> None:
