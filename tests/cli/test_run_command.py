@@ -156,6 +156,7 @@ def test_scenarios_are_listed() -> None:
         assert name in listed
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_readable_partial_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = ["run", "honest-only", "--set", "rounds=5000", "--set", "contribution.every=0",

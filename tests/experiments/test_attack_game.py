@@ -82,6 +82,7 @@ def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     assert payoffs[0, 0].tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_more_runs_go_where_the_answer_hangs() -> None:
     scenario = fs.load_scenario("attack-defence-game", [*SMALL, "rounds=1"])
     chosen = ("contribute", "sign-flip"), ("fedavg", "median")

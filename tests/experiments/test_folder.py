@@ -48,7 +48,7 @@ REMEMBERING = [
     "participants.count=5",
     "participants.semi_honest=1",
     "participants.malicious=2",
-    "rounds=4",
+    "rounds=3",
     "training.epochs=1",
     "policies.malicious={name='q-learning', temperature=3.0}",
     "mechanism=fli",
@@ -57,8 +57,8 @@ REMEMBERING = [
     "watermark={name='fedcip', cycle=2, bits=16}",
     "contribution.every=2",
     "contribution.examples=20",
-    "deviations.rounds=2",
-    "deviations.actions=['contribute', 'free-ride']",
+    "deviations.rounds=1",
+    "deviations.actions=['free-ride']",
 ]
 
 
@@ -95,7 +95,7 @@ def whole() -> RunResult:
 
 
 def test_a_resumed_run_is_the_whole_one_bit_for_bit(whole: RunResult, tmp_path: Path) -> None:
-    rounds = 3
+    rounds = 2
     stopped = remembering(tmp_path, progress=stop_after(rounds), keep_updates=True)
     assert (stopped.summary["status"], len(stopped.rounds)) == ("interrupted", rounds)
     same(fs.load(tmp_path), stopped)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_a_resumed_run_is_the_whole_one_bit_for_bit(whole: RunResult, tmp_path: 
     with pytest.raises(UserError, match="was stopped"):
         fs.load(tmp_path)
     same(remembering(tmp_path, resume=True, keep_updates=True), whole)
-    assert len(RunFolder.existing(tmp_path).history()) == 4
+    assert len(RunFolder.existing(tmp_path).history()) == 3
     same(fs.load(tmp_path), whole)  # type: ignore[arg-type]
 
 
@@ -117,8 +117,8 @@ def test_a_killed_run_goes_on_after_its_last_whole_round(
     write = RunFolder.write_round
 
     def dies(self: RunFolder, tables: object, state: object) -> None:
-        write(self, tables, state if state["round"] < 3 else None)  # type: ignore
-        if state["round"] == 3:  # type: ignore[index]
+        write(self, tables, state if state["round"] < 2 else None)  # type: ignore
+        if state["round"] == 2:  # type: ignore[index]
             (self.path / f"rounds.parquet{PART}").write_bytes(b"torn")
             raise Killed
 
@@ -127,7 +127,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_round(
         patch.setattr(RunFolder, "write_round", dies)
         with pytest.raises(Killed):
             remembering(tmp_path)
-    assert len(pd.read_parquet(tmp_path / "rounds.parquet")) == 3
+    assert len(pd.read_parquet(tmp_path / "rounds.parquet")) == 2
     with pytest.raises(UserError, match="was stopped; go on with fedfm-sim run --resume"):
         fs.load(tmp_path)
     steps, step = [], FederationModel.step
@@ -138,10 +138,10 @@ def test_a_killed_run_goes_on_after_its_last_whole_round(
 
     monkeypatch.setattr(FederationModel, "step", counted)
     same(remembering(tmp_path, resume=True), whole)
-    assert steps == [2, 3]
+    assert steps == [1, 2]
     # What is finished is loaded.
     same(remembering(tmp_path, resume=True), whole)
-    assert steps == [2, 3]
+    assert steps == [1, 2]
 
 
 def test_short_rounds_are_kept_now_and_then_and_none_is_lost_to_an_interruption(
@@ -155,11 +155,11 @@ def test_short_rounds_are_kept_now_and_then_and_none_is_lost_to_an_interruption(
 
     monkeypatch.setattr(run_module, "KEEPING", 1e-9)
     monkeypatch.setattr(RunFolder, "write_round", counted)
-    remembering(tmp_path, progress=stop_after(3), keep_updates=True)
-    assert kept == [1, 3]
-    assert len(RunFolder.existing(tmp_path).history()) == 3
+    remembering(tmp_path, progress=stop_after(2), keep_updates=True)
+    assert kept == [1, 2]
+    assert len(RunFolder.existing(tmp_path).history()) == 2
     same(remembering(tmp_path, resume=True, keep_updates=True), whole)
-    assert kept == [1, 3, 4, 4]
+    assert kept == [1, 2, 3, 3]
     assert RunFolder.existing(tmp_path).has_updates
 
 

@@ -36,6 +36,7 @@ def alone(setting: fs.Scenario, *cell: Any) -> RunResult:
     return result
 
 
+@pytest.mark.slow
 def test_a_row_is_what_its_run_says() -> None:
     done: list[tuple[int, int]] = []
     attacks = {"none": ["contribute"], "swarm": ["backdoor", "sybil"], "min-max": ["min-max"]}

@@ -246,6 +246,7 @@ def test_arrays_that_do_not_match_are_refused(
     assert book.balances.tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_million_participants_are_paid_at_once() -> None:
     pay = np.random.default_rng(0).exponential(1.0, 10**6)
     book = AccountBook(10**6)

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedfm_sim.agents.actions import ACTIONS, KINDS
@@ -167,6 +167,7 @@ ACTION = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=25)
 @given(SECTIONS, st.dictionaries(TEXTS, ACTION, max_size=2), st.integers(0, 2**70))
 def test_any_lock_reads_back(
     tmp_path_factory: pytest.TempPathFactory,

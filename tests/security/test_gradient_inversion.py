@@ -77,6 +77,7 @@ def test_a_full_gradient_tells_the_image_by_algebra(backbone: Backbone, digits: 
         assert psnr(found, image[0]) > 60
 
 
+@pytest.mark.slow
 def test_search_finds_the_image_and_noise_hides_it(backbone: Backbone, digits: SplitData) -> None:
     layout = adapter_layout(backbone, LoraSettings(rank=8, alpha=16.0))
     start = initial_adapter(backbone, layout, 0)

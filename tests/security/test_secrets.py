@@ -44,6 +44,7 @@ def observed(federation: Federation, sent: Tensor, members: Examples) -> Observa
     return Observation(federation, federation.adapter, sent, members, others, others, rng)
 
 
+@pytest.mark.slow
 def test_what_is_repeated_is_remembered_and_told(federation: Federation) -> None:
     never, often = trained(federation, 0), trained(federation, 12)
     assert extract(federation, often, "anna") == "4815"

@@ -169,7 +169,7 @@ def test_more_budget_is_more_accurate(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["permutation", "kernel-shap"])
 @given(seed=seeds, n=st.integers(1, 6))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_what_adds_up_does_so_in_every_sample(name: str, seed: int, n: int) -> None:
     game = CoalitionGame.from_table(np.random.default_rng(seed).normal(size=1 << n))
     found = evaluate(game, name, budget=max(20, 2 * n), rng=np.random.default_rng(seed))

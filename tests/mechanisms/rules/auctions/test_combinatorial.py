@@ -97,7 +97,7 @@ def test_core_payments_are_not_blocked_and_between_asks_and_vcg(seed: int) -> No
         assert replaced <= sum(asks[i] for i in set(members) - winners) + 1e-8
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seeds)
 def test_core_payments_are_most_in_sum_and_nearest_to_vcg(seed: int) -> None:
     asks, covers, demand = drawn(seed)
