@@ -41,7 +41,7 @@ def compare(
         print(result.runs.to_json(orient="split", index=False))
         return
     console = Console()
-    print_comparison(result.table, MEASURES, console)
+    print_comparison(result.cells, MEASURES, console)
     console.print(f"picture: {folder}/comparison.png", soft_wrap=True)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.attack_result import AttackGame
-from fedfm_sim.experiments.robustness import robustness, told_attackers
+from fedfm_sim.experiments.robustness import accuracy_lost, robustness, told_attackers
 from fedfm_sim.experiments.workshop import Cells, Workshop
 from fedfm_sim.scenarios.schema import Scenario
 
@@ -91,14 +91,17 @@ def priced_cells(job: Cells) -> pd.DataFrame:
 def priced(frame: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     """Return cells of `robustness`, honest ones among them, with what `AttackGame` has of them."""
     prices, table = scenario.prices, scenario.action_table
-    honest = frame[frame["attack"] == HONEST].set_index("defence")["accuracy"]
     efforts = np.array([table[name].effort for name in frame["attack"]])
     # A trigger may work on a model that nobody attacked; that earns nobody anything.
     stolen = prices.backdoor * frame["attack_success"] * (frame["attack"] != HONEST)
-    lost = prices.damage * (frame["defence"].map(honest) - frame["accuracy"]).clip(lower=0)
+    lost = accuracy_lost(frame, HONEST)
     work = efforts * scenario.participants.malicious * scenario.rounds
     gained = prices.damage * (frame["accuracy"] - frame["base_accuracy"])
-    benefit = stolen + lost
+    benefit = stolen + prices.damage * lost.clip(lower=0)
     return frame.assign(
-        cost=work, benefit=benefit, attackers=benefit - work, server=gained - stolen
+        accuracy_lost=lost,
+        cost=work,
+        benefit=benefit,
+        attackers=benefit - work,
+        server=gained - stolen,
     )

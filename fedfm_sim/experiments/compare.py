@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import product
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.intervals import Estimate, critical, standard_error
 from fedfm_sim.experiments.reported import Page, Reported, records
-from fedfm_sim.experiments.workshop import Plan, Workshop
+from fedfm_sim.experiments.workshop import Finished, Plan, Workshop
+from fedfm_sim.games.deviation import RULE, deviation_test
 from fedfm_sim.reporting.comparison import draw_comparison, draw_front
 from fedfm_sim.reporting.page import Section
 from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.simulation.deviations import rounds_tried
 
 #: What is compared, and how tables and pictures head it. Paid is per round, utility
-#: (U) per participant and round, both in money, and so is epsilon* of Eq. 13.
+#: (U) per participant and round, both in money, and so is epsilon* of Eq. 13; what is lost
+#: to attackers is accuracy per round.
 MEASURES = {
     "accuracy_after": "accuracy",
     "attack_success": "attack success",
+    "accuracy_lost": "lost to attackers",
     "leakage": "leakage",
     "megabytes": "megabytes",
     "marks_detection": "bits read",
@@ -48,19 +54,29 @@ class Comparison(Reported):
         What was varied; columns of ``runs``.
     runs : DataFrame
         One row per alternative and seed: the keys, ``seed`` and the measures.
+    deviations : DataFrame
+        One row per alternative, seed and deviation that was tried: the keys, ``seed``, and
+        ``participant``, ``kind``, ``action`` with the mean ``gain`` over the run's rounds and its
+        standard ``error``.
     """
 
     scenario: str
     keys: tuple[str, ...]
     runs: pd.DataFrame
+    deviations: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     # Each run has a report of its own; the pictures are kept beside them.
     report_name = ""
 
     @property
     def table(self) -> pd.DataFrame:
-        """Return the mean of each measure over the seeds, a row per alternative."""
+        """Return the mean of each measure over the seeds, a row per alternative.
+
+        epsilon* is that of rules kept to on all seeds: see `epsilon`.
+        """
         means: pd.DataFrame = self._grouped().mean()
+        if "epsilon_star" in means:
+            means["epsilon_star"] = [self.epsilon[place].value for place in means.index]
         return means
 
     @property
@@ -69,6 +85,64 @@ class Comparison(Reported):
         errors: pd.DataFrame = self._grouped().sem()
         return errors
 
+    @cached_property
+    def ends(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The ends of 95 % intervals, low and high, NaN where one seed tells nothing.
+
+        Student's over seeds; of epsilon*, that of the largest of all gains.
+        """
+        half = self.spread * critical(self.runs["seed"].nunique() - 1)
+        low, high = self.table - half, self.table + half
+        if "epsilon_star" in low:
+            low["epsilon_star"] = [self.epsilon[place].low for place in low.index]
+            high["epsilon_star"] = [self.epsilon[place].high for place in high.index]
+        return low, high
+
+    @cached_property
+    def epsilon(self) -> dict[Any, Estimate]:
+        """Eq. 13's epsilon* by alternative.
+
+        The largest mean gain over rounds and seeds of a participant who always plays one
+        other action. Seeds are the replicates, or with a single one its rounds: see
+        `fedfm_sim.games.deviation`.
+        """
+        seeds = self.runs["seed"].nunique()
+        found: dict[Any, Estimate] = {}
+        for place in self._grouped().mean().index:
+            names = place if isinstance(place, tuple) else (place,)
+            own = self.deviations
+            for key, value in zip(self.keys, names, strict=True):
+                own = own if own.empty else own[own[key] == value]
+            if own.empty:
+                found[place] = Estimate(nan, nan, nan)
+            elif seeds == 1:
+                found[place] = Estimate.of_largest(
+                    own["gain"].to_numpy(), own["error"].to_numpy(), int(own["rounds"].iloc[0]) - 1
+                )
+            else:
+                # Who never had to deviate on a seed gained nothing there.
+                gains = own.pivot_table("gain", "seed", [*RULE], fill_value=0.0)
+                gains = gains.reindex(self.runs["seed"].unique(), fill_value=0.0)
+                found[place] = Estimate.of_largest(
+                    gains.to_numpy().mean(axis=0), standard_error(gains.to_numpy()), seeds - 1
+                )
+        return found
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """Return the means in words, with their intervals where there are any."""
+        low, high = self.ends
+        return pd.DataFrame(
+            {
+                name: [
+                    f"{value:.3f}" + ("" if isnan(least) else f"\n{least:.3f} to {most:.3f}")
+                    for value, least, most in zip(column, low[name], high[name], strict=True)
+                ]
+                for name, column in self.table.items()
+            },
+            index=self.table.index,
+        )
+
     def _grouped(self) -> Any:
         # What is 0 or missing everywhere, such as attacks where nobody attacks, is left out.
         measured = [name for name in MEASURES if self.runs[name].fillna(0).any()]
@@ -76,9 +150,10 @@ class Comparison(Reported):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The scenario, what was varied, and the means by alternative."""
-        means = records(self.table.reset_index())
-        return {"scenario": self.scenario, "keys": list(self.keys), "means": means}
+        """The scenario, what was varied, and by alternative the means and their intervals."""
+        named = {"means": self.table, "low": self.ends[0], "high": self.ends[1]}
+        tables = {name: records(table.reset_index()) for name, table in named.items()}
+        return {"scenario": self.scenario, "keys": list(self.keys), **tables}
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per alternative and seed."""
@@ -91,11 +166,12 @@ class Comparison(Reported):
     def page(self) -> Page:
         """Return the measures by alternative and the front, as pictures and as a table."""
         heading = f"{self.scenario}: by {', '.join(self.keys)}"
-        bars = partial(draw_comparison, self.table, self.spread, MEASURES, heading)
+        bars = partial(draw_comparison, self.table, self.ends, MEASURES, heading)
         front = partial(draw_front, self.runs, self.keys, f"{self.scenario}: Eq. 1")
         return Page(
             heading,
-            "Means over seeds, with two standard errors where there are several.",
+            "Means over seeds, with Student's 95 % intervals where there are several. epsilon* is "
+            "the largest of several gains, and so is its interval.",
             [
                 Section("By alternative", figure=bars, name="comparison"),
                 Section(
@@ -104,7 +180,7 @@ class Comparison(Reported):
                     front,
                     name="front",
                 ),
-                Section("Means", table=self.table.reset_index()),
+                Section("Means and intervals", table=self.cells.reset_index()),
             ],
         )
 
@@ -160,11 +236,21 @@ def compare(
         Plan(_folder_name(chosen, seed), variant, seed)
         for (chosen, seed), variant in zip(plans, loaded, strict=True)
     ]
-    rows = [
-        {**chosen, "seed": seed, **_measures(done.summary)}
-        for (chosen, seed), done in zip(plans, (workshop or Workshop()).make(runs), strict=True)
-    ]
-    return Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows))
+    made = (workshop or Workshop()).make(runs)
+    rows, tried = [], []
+    for (chosen, seed), done in zip(plans, made, strict=True):
+        named = {**chosen, "seed": seed}
+        rows.append({**named, **_measures(done.summary)})
+        tried.append(_deviations(done).assign(**chosen, seed=seed))
+    table = pd.concat(tried, ignore_index=True)
+    return Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows), table)
+
+
+def _deviations(done: Finished) -> pd.DataFrame:
+    """Return what each deviation gained in the mean over the rounds of a run."""
+    rounds = rounds_tried(done.plan.scenario, len(done.rounds))
+    gains = deviation_test(done.deviations, rounds).gains
+    return gains[[*RULE, "gain", "error", "rounds"]]
 
 
 def _measures(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fedfm_sim.agents.actions import HONEST
-from fedfm_sim.core.random import Streams
 from fedfm_sim.experiments.reported import Page, Reported, records
 from fedfm_sim.games.estimates import deterrence_ratio
 from fedfm_sim.mechanisms.theory.deterrence import Deterrent, Temptations
@@ -40,7 +39,8 @@ class Design(Reported):
         One row per deviation of the best alternative: ``seed``, ``path`` (what the malicious
         play), ``round``, ``participant``, ``kind``, ``action``, and `Temptations`' columns.
     frontier : DataFrame
-        ``fine``, the least audit ``rate``, and by seeds its ``low`` and ``high``.
+        ``fine``, the least audit ``rate``, and the ``low``est and ``high``est that one seed
+        needs: see `new_seed` for what that says of others.
     trials : DataFrame
         One row per trial: ``part`` of the designed rate, ``policy``, ``seed``, ``honest``
         share of rounds without an attack in the last third, and ``tempted``, how many measured
@@ -64,13 +64,13 @@ class Design(Reported):
         """The deviation that the audit rate is for, in words."""
         return in_words(self.temptations.iloc[self.deterrent.binding])
 
-    def ratios(self, rng: np.random.Generator) -> pd.DataFrame:
+    def ratios(self, rng: np.random.Generator | None = None) -> pd.DataFrame:
         """Return the expected sanction over the benefit of deviations, at the designed point.
 
         One row for what the malicious play and what is deviated to: ``path``, ``action``,
         ``benefit`` and ``sanction`` (means over participants, rounds and seeds, money per
         round), and the ``ratio`` of them with its interval ``low`` to ``high`` over seeds;
-        infinite where the deviation brings nothing or less.
+        infinite where the deviation brings nothing or less. Nothing is drawn.
         """
         point, table = self.deterrent, self.temptations
         sanction = Temptations.of(table).expected_sanctions(point.rate, point.fine)
@@ -78,16 +78,19 @@ class Design(Reported):
         grouped = table.assign(sanction=sanction).groupby(["path", "action"], sort=False)
         for (path, action), own in grouped:
             seeds = own.groupby("seed")[["benefit", "sanction"]].mean()
-            ratio = deterrence_ratio(seeds["sanction"], seeds["benefit"], rng)
+            ratio = deterrence_ratio(seeds["sanction"], seeds["benefit"])
             row = {"path": path, "action": action, **seeds.mean(), "ratio": ratio.value}
             rows.append(row | {"low": ratio.low, "high": ratio.high})
         return pd.DataFrame(rows)
 
-    @cached_property
-    def measured_ratios(self) -> pd.DataFrame:
-        """The `ratios`, with resamples that are the same for the same scenario and seeds."""
-        seed = int(self.temptations["seed"].min())
-        return self.ratios(Streams(seed, self.scenario.name).generator("bootstrap"))
+    @property
+    def new_seed(self) -> float:
+        """The chance that a seed that was not measured needs more audits than any measured one.
+
+        1 / (R + 1) for R seeds that are alike, whatever their distribution: each of R + 1 is
+        as likely to need the most. The design's margin is not counted.
+        """
+        return 1 / (1 + self.temptations["seed"].nunique())
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -103,7 +106,8 @@ class Design(Reported):
             "deviations": len(self.temptations),
             "settings": records(self.settings),
             "trials": records(self.trials),
-            "ratios": records(self.measured_ratios),
+            "new_seed": self.new_seed,
+            "ratios": records(self.ratios()),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -129,6 +133,7 @@ class Design(Reported):
             [
                 Section(
                     "The deterrence frontier",
+                    f"The band is the least and the most that one of the seeds needs. {self._new}",
                     figure=partial(draw_frontier, self.frontier, point, self.scenario),
                     name="frontier",
                 ),
@@ -141,9 +146,10 @@ class Design(Reported):
                 ),
                 Section(
                     "Deterrence ratios",
-                    "Expected sanction over benefit, means at the designed point with 95 % "
-                    "intervals over seeds; a single deviation may be nearer to 1 than the mean.",
-                    table=self.measured_ratios,
+                    "Expected sanction over benefit, means at the designed point with Fieller's "
+                    "95 % intervals over seeds, each for itself; a single deviation may be nearer "
+                    "to 1 than the mean.",
+                    table=self.ratios(),
                 ),
                 Section(
                     "Tried out",
@@ -163,7 +169,16 @@ class Design(Reported):
             f"{self.scenario.name}, least {self.objective}: audit rate {point.rate:.3f}, fine "
             f"and deposit {point.fine:.2f}; {self.objective} {self.cost:.3f}{under}",
             f"binding of {len(self.temptations)} deviations: {self.binding}",
+            self._new,
         ]
+
+    @property
+    def _new(self) -> str:
+        return (
+            f"A seed that was not measured needs more audits, margin apart, with a chance of "
+            f"{self.new_seed:.0%}: of {round(1 / self.new_seed)} seeds alike, each is as likely to "
+            "need the most."
+        )
 
 
 def in_words(row: pd.Series) -> str:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.intervals import Estimate, moves
 from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.experiments.measured_game import MeasuredGame
 from fedfm_sim.experiments.reported import records
-from fedfm_sim.games.empirical import EmpiricalGame, Intervals, intervals
-from fedfm_sim.games.estimates import RESAMPLES, Estimate
+from fedfm_sim.games.empirical import EmpiricalGame, Intervals
 from fedfm_sim.games.normal_form import Equilibrium
+from fedfm_sim.games.sensitivity import payoff_changes
 from fedfm_sim.games.symmetric import RoleSymmetricGame
 from fedfm_sim.reporting.game_figures import draw_front
 from fedfm_sim.reporting.page import Section
-
-#: Resamples of symmetric equilibria, which are searched for and not solved.
-SEARCHED = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,7 +59,8 @@ class FederationGame(MeasuredGame):
     @cached_property
     def game(self) -> RoleSymmetricGame:
         """The game of mean payoffs."""
-        return self._mean(np.arange(len(self.replicates)))
+        payoffs = np.mean([own.payoffs for own in self.replicates], axis=0)
+        return replace(self.replicates[0], payoffs=payoffs)
 
     @property
     def one_each(self) -> bool:
@@ -74,25 +74,43 @@ class FederationGame(MeasuredGame):
         return EmpiricalGame(np.stack([own.payoffs for own in tensors]), tensors[0].actions)
 
     def solve(self, rng: np.random.Generator) -> tuple[Intervals, ...]:
-        """Return the equilibria with bootstrap intervals over seeds; strategies by role.
+        """Return the equilibria with intervals over seeds; strategies by role.
 
         Where every role is one player, all that `fedfm_sim.games.solve` finds; else
         those in which players of a role play alike.
+
+        Parameters
+        ----------
+        rng : Generator
+            Where the search for equilibria in which players play alike starts.
         """
         if self.one_each:
-            return self.empirical.solve(rng)
-        count = len(self.replicates)
-        means = [self._mean(rng.integers(0, count, count)) for _ in range(SEARCHED)]
-        found = [mean.symmetric_equilibria(rng, starts=4) for mean in means]
-        return tuple(
-            intervals(own, [mean.regret(np.concatenate(own.strategies)) for mean in means], found)
-            for own in self.game.symmetric_equilibria(rng)
-        )
+            return self.empirical.solve()
+        return tuple(self._intervals(own) for own in self.game.symmetric_equilibria(rng))
 
-    def epsilon_star(self, honest: Sequence[str], rng: np.random.Generator) -> Estimate:
+    def _intervals(self, own: Equilibrium) -> Intervals:
+        changes = np.full((1, len(own.payoffs)), np.nan)
+        if self._degrees:
+            each = [move.population.values for move in self._moves]
+            changes = payoff_changes(self.game.population.values, each, own.strategies)
+        gains, errors = self._gains(np.concatenate(own.strategies))
+        return Intervals.of(own, changes, gains, errors, self._degrees)
+
+    def epsilon_star(
+        self, honest: Sequence[str], rng: np.random.Generator | None = None
+    ) -> Estimate:
         """Return the regret of the profile in which each role plays this action (Eq. 13).
 
-        With its bootstrap interval over seeds.
+        The most that one player gains, in the mean over seeds, by playing another action in
+        the whole run, the others' policies being fixed. With an interval over seeds of the
+        truly largest gain: see `fedfm_sim.core.intervals.Estimate.of_largest`.
+
+        Parameters
+        ----------
+        honest : sequence of str
+            An action of each role.
+        rng : Generator, optional
+            No notice is taken of it: nothing is drawn.
 
         Raises
         ------
@@ -107,9 +125,30 @@ class FederationGame(MeasuredGame):
         ]
         if any(sum(part) != 1 for part in chosen):
             raise UserError(f"{list(honest)}: expected one action of each of {self.roles}")
-        profile, count = np.concatenate(chosen), len(self.replicates)
-        means = (self._mean(rng.integers(0, count, count)) for _ in range(RESAMPLES))
-        return Estimate.of(self.game.regret(profile), [mean.regret(profile) for mean in means])
+        return Estimate.of_largest(*self._gains(np.concatenate(chosen)), self._degrees)
+
+    @property
+    def _degrees(self) -> int:
+        return len(self.replicates) - 1
+
+    @cached_property
+    def _moves(self) -> list[RoleSymmetricGame]:
+        """What each replicate moves the game by: see `fedfm_sim.core.intervals.moves`."""
+        payoffs = np.array([own.payoffs for own in self.replicates])
+        return [replace(self.game, payoffs=move) for move in moves(payoffs)]
+
+    def _gains(self, shares: Array) -> tuple[Array, Array]:
+        """Return what every action gains over shares (A,) that all play, and the errors."""
+
+        def gains(game: RoleSymmetricGame) -> Array:
+            values = game.population.split(game.population.values(shares))
+            own = zip(values, game.population.split(shares), strict=True)
+            return np.concatenate([value - value @ part for value, part in own])
+
+        if not self._degrees:
+            return gains(self.game), np.full(len(shares), np.nan)
+        moved = np.array([gains(move) for move in self._moves])
+        return gains(self.game), np.asarray(np.sqrt((moved**2).sum(axis=0)))
 
     def front(self) -> pd.DataFrame:
         """Return Eq. 14: total utility against total cost of every profile, means over seeds.
@@ -140,7 +179,7 @@ class FederationGame(MeasuredGame):
         honest = [names[0] for names in self.actions]
         return {
             "players": list(self.game.players),
-            "epsilon_star": {" / ".join(honest): asdict(self.epsilon_star(honest, rng))},
+            "epsilon_star": {" / ".join(honest): self.epsilon_star(honest).plain()},
             "best_welfare": best,
             "worst_equilibrium_welfare": worst,
             "front": records(self.front()),
@@ -154,7 +193,7 @@ class FederationGame(MeasuredGame):
         ratio = f"; price of anarchy {best / worst:.3f}" if worst > 0 else ""
         count = sum(row["best"] for row in own["front"])
         return [
-            f"epsilon* of {profile}: {Estimate(**epsilon)} money per round (Eq. 13)",
+            f"epsilon* of {profile}: {Estimate.read(**epsilon)} money per round (Eq. 13)",
             f"welfare of the reduced game's players: {best:.2f} at best, {worst:.2f} in the worst "
             f"equilibrium{ratio}",
             f"profiles on the front of utility and cost (Eq. 14): {count} of {len(own['front'])}",
@@ -170,8 +209,3 @@ class FederationGame(MeasuredGame):
             ),
             Section("Runs", table=self.runs),
         ]
-
-    def _mean(self, drawn: np.ndarray) -> RoleSymmetricGame:
-        first = self.replicates[0]
-        payoffs = np.mean([self.replicates[r].payoffs for r in drawn], axis=0)
-        return RoleSymmetricGame(first.roles, first.players, first.actions, first.counts, payoffs)

@@ -62,7 +62,7 @@ class Forgetting(Reported):
             [
                 Section(
                     "The models",
-                    figure=partial(draw_comparison, means, none, titles, heading),
+                    figure=partial(draw_comparison, means, (none, none), titles, heading),
                     table=self.table,
                     name="forgetting",
                 )

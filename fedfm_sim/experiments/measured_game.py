@@ -6,21 +6,29 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import isnan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fedfm_sim.core.arrays import Array
+from fedfm_sim.core.intervals import Estimate
 from fedfm_sim.core.random import Streams
 from fedfm_sim.experiments.reported import Page, Reported
 from fedfm_sim.games import dynamics
 from fedfm_sim.games.dynamics import Trajectory
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals
-from fedfm_sim.games.estimates import Estimate
 from fedfm_sim.reporting.game_figures import draw_best_replies, draw_payoffs, draw_trajectories
 from fedfm_sim.reporting.page import Section
 from fedfm_sim.scenarios.schema import Scenario
+
+#: What the intervals of games are.
+INTERVALS = (
+    "Intervals are Student's over seeds, 95 % each, of the equilibrium in which the same actions "
+    "are played; the true regret of the strategies is at most what is said, at 95 % or more. "
+    "What happens on one seed of twenty, a few seeds can't know."
+)
 
 #: Steps of the learning that is drawn.
 STEPS = 3000
@@ -80,7 +88,7 @@ class MeasuredGame(Reported):
 
     @abstractmethod
     def solve(self, rng: np.random.Generator) -> tuple[Intervals, ...]:
-        """Return the equilibria with bootstrap intervals over seeds."""
+        """Return the equilibria with intervals over seeds."""
 
     @abstractmethod
     def _more(self, found: Sequence[Intervals], rng: np.random.Generator) -> dict[str, Any]:
@@ -96,8 +104,8 @@ class MeasuredGame(Reported):
 
     @cached_property
     def solution(self) -> Solution:
-        """What is found with resamples that are the same for the same scenario and seeds."""
-        rng = Streams(min(self.seeds), self.scenario.name).generator("bootstrap")
+        """What is found, with searches that start alike for the same scenario and seeds."""
+        rng = Streams(min(self.seeds), self.scenario.name).generator("solution")
         found = self.solve(rng)
         return Solution(found, self._more(found, rng), learning(self.empirical, rng))
 
@@ -118,10 +126,10 @@ class MeasuredGame(Reported):
         return {
             **{role: _mixture(names, strategy) for role, names, strategy in plays},
             "payoffs": found.payoffs.tolist(),
-            "low": own.low.tolist(),
-            "high": own.high.tolist(),
+            "low": [each.plain()["low"] for each in _money(own)],
+            "high": [each.plain()["high"] for each in _money(own)],
             "regret": found.regret,
-            "regret_high": own.regret_high,
+            "regret_high": None if isnan(own.regret_high) else own.regret_high,
         }
 
     def rows(self) -> list[dict[str, str]]:
@@ -130,7 +138,7 @@ class MeasuredGame(Reported):
 
     def _row(self, own: Intervals) -> dict[str, str]:
         told, found = self._equilibrium(own), own.equilibrium
-        money = [Estimate(*each) for each in zip(found.payoffs, own.low, own.high, strict=True)]
+        most = "" if isnan(own.regret_high) else f", truly at most {own.regret_high:.2f}"
         return {
             **{
                 f"{role}: play": ", ".join(
@@ -140,9 +148,9 @@ class MeasuredGame(Reported):
             },
             **{
                 f"{role}: money": f"{paid:.2f}"
-                for role, paid in zip(self.roles, money, strict=True)
+                for role, paid in zip(self.roles, _money(own), strict=True)
             },
-            "regret": f"{found.regret:.1e}, at most {own.regret_high:.2f} of 95 % resamples",
+            "regret": f"{found.regret:.1e}{most}",
         }
 
     def lines(self) -> list[str]:
@@ -154,7 +162,7 @@ class MeasuredGame(Reported):
     def page(self) -> Page:
         """Return equilibria, pictures of payoffs, replies and learning, and what else there is."""
         game, found = self.empirical, self.solution.found
-        sections = [Section("Equilibria", table=pd.DataFrame(self.rows()))]
+        sections = [Section("Equilibria", INTERVALS, table=pd.DataFrame(self.rows()))]
         if len(game.actions) == 2:
             pair = (self.roles[0], self.roles[-1])
             sections += [
@@ -200,6 +208,12 @@ def learning(game: EmpiricalGame, rng: np.random.Generator) -> dict[str, Traject
         "Exp3": dynamics.exp3(own, STEPS, rng),
         "Q-learning": dynamics.q_learning(own, STEPS, rng),
     }
+
+
+def _money(own: Intervals) -> list[Estimate]:
+    """Return each role's payoff with its interval."""
+    ends = zip(own.equilibrium.payoffs.tolist(), own.low.tolist(), own.high.tolist(), strict=True)
+    return [Estimate(*each) for each in ends]
 
 
 def _mixture(names: Sequence[str], shares: Array) -> dict[str, float]:

@@ -70,8 +70,10 @@ def robustness(
     DataFrame
         One row per cell: ``attack``, ``defence``, ``seed``, ``base_accuracy`` of the model that
         all start from, ``accuracy`` at the end, ``attack_success`` of the attack's trigger (or
-        the scenario's) over the base model's, ``detection_auc`` as the mean over rounds, and
-        ``residual``, the share of the change lost in folding, as the mean over rounds.
+        the scenario's) over the base model's, ``accuracy_lost`` against the cell of the same
+        defence in which all contribute (NaN where there is none), ``detection_auc`` as the
+        mean over rounds, and ``residual``, the share of the change lost in folding, as the mean
+        over rounds.
 
     Raises
     ------
@@ -95,7 +97,25 @@ def robustness(
         for cell, settled in zip(cells, step_together([c.model for c in cells]), strict=True):
             cell.take_note(settled.play)
         progress(number + 1, scenario.rounds)
-    return _measured(setting, cells, seed)
+    frame = _measured(setting, cells, seed)
+    honest = (name for name, actions in attacks.items() if set(actions) == {HONEST})
+    return frame.assign(accuracy_lost=accuracy_lost(frame, next(honest, "")))
+
+
+def accuracy_lost(frame: pd.DataFrame, honest: str) -> pd.Series:
+    """Return what attacks cost in accuracy: that of all honest under the same defence, less it.
+
+    What untargeted attacks are after; negative where a cell happens to be the better one.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Cells of one seed.
+    honest : str
+        The heading under ``attack`` of the cells in which all contribute.
+    """
+    accuracy = frame[frame["attack"] == honest].set_index("defence")["accuracy"]
+    return frame["defence"].map(accuracy) - frame["accuracy"]
 
 
 def told_attackers(scenario: Scenario, defences: Sequence[str]) -> dict[str, dict[str, object]]:

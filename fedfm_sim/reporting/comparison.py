@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fedfm_sim.core.intervals import critical
 from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.reporting.figures import STYLE
 
@@ -18,14 +19,19 @@ ACROSS = 4
 
 
 def draw_comparison(
-    means: pd.DataFrame, errors: pd.DataFrame, titles: Mapping[str, str], heading: str
+    means: pd.DataFrame,
+    ends: tuple[pd.DataFrame, pd.DataFrame],
+    titles: Mapping[str, str],
+    heading: str,
 ) -> Figure:
-    """Draw means as bars, with two standard errors where there are any.
+    """Draw means as bars, with their intervals where there are any.
 
     Parameters
     ----------
-    means, errors : DataFrame
+    means : DataFrame
         A row per alternative, a column per measure.
+    ends : tuple of DataFrame
+        The lower and the upper ends of intervals alike; NaN for none.
     titles : mapping of str to str
         Column to the title of its panel.
     heading : str
@@ -46,8 +52,9 @@ def draw_comparison(
             spare.set_visible(False)
         places = np.arange(len(means))[::-1]
         for axes, name in zip(panels.flat, means.columns, strict=False):
-            bars = None if errors[name].isna().all() else 2 * errors[name].fillna(0.0)
-            axes.barh(places, means[name], xerr=bars, ecolor="#444444")
+            low, high = (own[name].fillna(means[name]) for own in ends)
+            bars = np.array([means[name] - low, high - means[name]])
+            axes.barh(places, means[name], xerr=bars if bars.any() else None, ecolor="#444444")
             axes.axvline(0, color="black", lw=0.8)
             axes.set_title(titles[name], fontsize=9)
             axes.set_yticks(places, labels)
@@ -59,7 +66,7 @@ def draw_comparison(
 def draw_front(runs: pd.DataFrame, keys: Sequence[str], heading: str) -> Figure:
     """Draw privacy, utility and efficiency of alternatives against each other (Eq. 1).
 
-    Leakage and accuracy are axes, with two standard errors over the seeds; the area of a
+    Leakage and accuracy are axes, with Student's 95 % intervals over the seeds; the area of a
     mark is what was sent. Filled marks are not beaten in all three by another one.
 
     Parameters
@@ -72,7 +79,8 @@ def draw_front(runs: pd.DataFrame, keys: Sequence[str], heading: str) -> Figure:
     """
     columns = ["leakage", "accuracy_after", "megabytes"]
     grouped = runs.groupby(list(keys), sort=False)[columns]
-    means, errors = grouped.mean(), 2 * grouped.sem().fillna(0.0)
+    reach = critical(grouped.size().to_numpy() - 1)[:, None]
+    means, errors = grouped.mean(), (grouped.sem() * reach).fillna(0.0)
     front = pareto_front(means.to_numpy() * np.array([1.0, -1.0, 1.0]))
     area = 40 + 160 * means["megabytes"] / max(float(means["megabytes"].max()), 1e-12)
     with plt.style.context(STYLE):

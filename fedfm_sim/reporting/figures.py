@@ -29,7 +29,7 @@ UNITS = {
 
 
 def accuracy(result: Run, axes: Axes) -> None:
-    """Draw test accuracy and attack success after each round."""
+    """Draw test accuracy and attack success after each round, and what it lost to attackers."""
     rounds = result.rounds
     before = result.summary["accuracy_before"]
     axes.plot(
@@ -43,10 +43,18 @@ def accuracy(result: Run, axes: Axes) -> None:
         color="#D55E00",
         label="attack success",
     )
-    axes.set(
-        xlabel="round (0 is the base model)", ylabel="share of test images", ylim=(-0.02, 1.02)
+    axes.plot(
+        rounds["round"],
+        rounds["accuracy_lost"],
+        marker="v",
+        ms=3,
+        color="#E69F00",
+        label="accuracy lost to attackers",
     )
-    axes.set_title("The shared model: accuracy and attack success")
+    axes.set(
+        xlabel="round (0 is the base model)", ylabel="share of test examples", ylim=(-0.05, 1.02)
+    )
+    axes.set_title("The shared model, and what attacks do to it")
     axes.legend()
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from fedfm_sim.core.intervals import Estimate
 from fedfm_sim.reporting.results import Leaving, Run
 
 
 def print_result(result: Run, console: Console) -> None:
-    """Print utilities by kind, accuracy by round, attack success and epsilon*."""
+    """Print utilities by kind, accuracy by round, what attacks did and epsilon*."""
     summary = result.summary
     if len(result.participants):
         console.print(_by_kind(result))
@@ -32,6 +33,7 @@ def model_line(summary: Mapping[str, Any]) -> str:
     return (
         f"accuracy {summary['accuracy_before']:.1%} -> {summary['accuracy_after']:.1%}, "
         f"attack success {summary['attack_success']:.1%}, "
+        f"lost to attackers {summary['accuracy_lost']:.1%} a round, "
         f"money error {summary['money_error']:.1e}"
     )
 
@@ -41,15 +43,19 @@ def deviation_lines(summary: Mapping[str, Any]) -> list[str]:
     best = summary["epsilon_star_deviation"]
     if best is None:
         return []
-    bounds = ""
-    if best["low"] is not None:
-        bounds = (
-            f", 95 % interval {best['low']:.3f} to {best['high']:.3f} over {best['rounds']} rounds"
-        )
+    found = epsilon_star(summary)
+    tempts = ": nothing shows that any pays" if found.low == 0 else ""
     return [
-        f"epsilon* = {summary['epsilon_star']:.3f} money: the best deviation is participant "
-        f"{best['participant']} playing '{best['action']}'{bounds}"
+        f"epsilon* = {found} money a round, over {best['of']} deviations in {best['rounds']} "
+        f"rounds{tempts}; the best is participant {best['participant']} always playing "
+        f"'{best['action']}'"
     ]
+
+
+def epsilon_star(summary: Mapping[str, Any]) -> Estimate:
+    """Return epsilon* of a run with its interval; there is one where deviations were tried."""
+    best = summary["epsilon_star_deviation"]
+    return Estimate.read(summary["epsilon_star"], best["low"], best["high"])
 
 
 def print_departure(departure: Leaving, console: Console) -> None:
@@ -79,9 +85,9 @@ def ownership_lines(summary: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"theft: {theft['sales']} copies sold for {theft['gain']:.2f} money each, "
             f"{theft['traced']:.0%} traced; at a fine of {theft['fine']:g} selling stops to pay "
-            f"from a watch rate of {_rate(theft['threshold'])} on (closed form), "
-            f"{_rate(theft['simulated'])} by played lotteries "
-            f"(95 % interval {_rate(theft['low'])} to {_rate(theft['high'])})"
+            f"from a watch rate of {_rate(theft['threshold'])} on "
+            f"(95 % interval over sales {_rate(theft['low'])} to {_rate(theft['high'])}), "
+            f"{_rate(theft['simulated'])} by played lotteries"
         )
     return lines
 
@@ -103,13 +109,23 @@ def _by_kind(result: Run) -> Table:
 
 def _by_round(result: Run) -> Table:
     table = Table(title="The shared model")
-    for name in ("round", "accuracy", "attack success", "price", "paid", "fines", "convicted"):
+    for name in (
+        "round",
+        "accuracy",
+        "attack success",
+        "lost to attackers",
+        "price",
+        "paid",
+        "fines",
+        "convicted",
+    ):
         table.add_column(name, justify="right")
     for row in result.rounds.itertuples():
         table.add_row(
             str(row.round),
             f"{row.accuracy:.1%}",
             f"{row.attack_success:.1%}",
+            f"{row.accuracy_lost:.1%}",
             f"{row.price:.4f}",
             f"{row.payments:.2f}",
             f"{row.fines:.2f}",
@@ -118,16 +134,18 @@ def _by_round(result: Run) -> Table:
     return table
 
 
-def print_comparison(means: pd.DataFrame, headings: Mapping[str, str], console: Console) -> None:
-    """Print one row per alternative, one column per measure."""
-    table = Table(title="Mean over seeds (paid, U and epsilon* in money)", box=None)
-    for name in means.index.names:
+def print_comparison(cells: pd.DataFrame, headings: Mapping[str, str], console: Console) -> None:
+    """Print one row per alternative, one column per measure, from cells in words."""
+    table = Table(
+        title="Mean over seeds, with 95 % intervals (paid, U and epsilon* in money)", box=None
+    )
+    for name in cells.index.names:
         table.add_column(str(name), no_wrap=True)
-    for name in means.columns:
+    for name in cells.columns:
         table.add_column(headings[name], justify="right")
-    for index, row in means.iterrows():
+    for index, row in cells.iterrows():
         keys = index if isinstance(index, tuple) else (index,)
-        table.add_row(*map(str, keys), *(f"{value:.3f}" for value in row))
+        table.add_row(*map(str, keys), *row)
     console.print(table)
 
 

@@ -69,7 +69,10 @@ class ContributionSettings(Settings):
 
 
 class DeviationSettings(Settings):
-    """Which deviations epsilon* of Eq. 13 is taken over, and in how many last rounds."""
+    """Which deviations epsilon* of Eq. 13 is taken over, and in how many last rounds.
+
+    Of the actions listed, each participant is tried with those of its own action set.
+    """
 
     actions: tuple[str, ...] = (
         "contribute",
@@ -81,7 +84,7 @@ class DeviationSettings(Settings):
     )
     rounds: int = Field(default=3, ge=0)
     within_sets: bool = Field(
-        default=False, description="only actions of a participant's own set, not all for everybody"
+        default=True, description="only actions of a participant's own set, not all for everybody"
     )
 
     def check(self, known: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fedfm_sim.agents.participant import Participant
+from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.scenarios.sections import DeviationSettings
 from fedfm_sim.simulation.play import Play
 
@@ -29,6 +30,11 @@ def to_train(
 ) -> Iterator[tuple[int, str]]:
     """Iterate over what has to be trained to try all deviations: participants and actions."""
     return ((agent.index, name) for agent in agents for name in tried(settings, agent))
+
+
+def rounds_tried(scenario: Scenario, done: int) -> int:
+    """Return in how many of the rounds that are done deviations were tried."""
+    return max(0, done - max(0, scenario.rounds - scenario.deviations.rounds))
 
 
 def deviation_rows(

@@ -254,11 +254,23 @@ class Play:
 
     def damage_of(self, participant: int) -> float:
         """Return the test accuracy that the aggregate loses through one participant."""
-        rest = self.uploads.select(np.flatnonzero(self.accepted != participant))
-        alone = self.setting.defence.aggregate(rest)
-        both = torch.stack([self.aggregate.adapter, alone.adapter])
-        with_it, without = self.setting.evaluator.accuracies(both)
-        return max(0.0, float(without - with_it))
+        return max(0.0, self._lost_through(self.accepted == participant))
+
+    @cached_property
+    def accuracy_lost(self) -> float:
+        """The test accuracy that the aggregate loses through all who attack; 0 where nobody does.
+
+        Against what the same rule makes of the others' uploads: negative where it does worse.
+        """
+        attackers = self.attacking[self.accepted]
+        return self._lost_through(attackers) if attackers.any() else 0.0
+
+    def _lost_through(self, rows: Mask) -> float:
+        """Return the accuracy of the aggregate without these accepted uploads, less its own."""
+        without = self.setting.defence.aggregate(self.uploads.select(np.flatnonzero(~rows)))
+        both = torch.stack([without.adapter, self.aggregate.adapter])
+        ahead, own = self.setting.evaluator.accuracies(both)
+        return float(ahead - own)
 
     @cached_property
     def new_adapter(self) -> Tensor:

@@ -82,6 +82,7 @@ def round_row(settled: Settlement, valued: Contributions) -> dict[str, Any]:
         "round": play.updates.number + 1,
         "accuracy": float(setting.evaluator.accuracies(play.new_adapter[None])[0]),
         "attack_success": play.attack_success(setting.evaluator.reference_trigger),
+        "accuracy_lost": play.accuracy_lost,
         "price": play.announcement.price,
         "payments": float(settled.payments.sum()),
         "collected": play.collected,

@@ -17,6 +17,7 @@ from fedfm_sim.reporting.html import write_report
 from fedfm_sim.reporting.tables import deviation_lines, model_line, ownership_lines
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.departure import Departure
+from fedfm_sim.simulation.deviations import rounds_tried
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.ownership import marks_read, theft
 from fedfm_sim.simulation.privacy_budget import privacy_spent
@@ -99,7 +100,7 @@ def collect(
     """Return the result of a model after its last round, or after an interruption."""
     scenario = model.setting.scenario
     rounds, participants, deviations = model.tables()
-    test = deviation_test(deviations)
+    test = deviation_test(deviations, rounds_tried(scenario, len(rounds)))
     best = test.best
     last = rounds.iloc[-1] if len(rounds) else None
     kinds = (
@@ -116,6 +117,7 @@ def collect(
         "accuracy_before": model.accuracy_before,
         "accuracy_after": model.accuracy_before if last is None else float(last["accuracy"]),
         "attack_success": 0.0 if last is None else float(last["attack_success"]),
+        "accuracy_lost": float(rounds["accuracy_lost"].mean()) if len(rounds) else 0.0,
         "leakage": _mean(participants, "privacy"),
         "megabytes": float(rounds["megabytes"].sum()) if len(rounds) else 0.0,
         "privacy_spent": privacy_spent(model.setting, len(rounds)),
@@ -133,9 +135,11 @@ def collect(
             "participant": int(best["participant"]),
             "action": str(best["action"]),
             "gain": float(best["gain"]),
-            "low": None if pd.isna(best["low"]) else float(best["low"]),
-            "high": None if pd.isna(best["high"]) else float(best["high"]),
+            # Not of this one gain: of the largest of all.
+            "low": test.epsilon.plain()["low"],
+            "high": test.epsilon.plain()["high"],
             "rounds": int(best["rounds"]),
+            "of": len(test.gains),
         },
         "money_error": money_error(model, participants),
         "timing": {"seconds": round(seconds, 3)},

@@ -8,8 +8,11 @@ import pytest
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games import EmpiricalGame, NormalFormGame, solve
+from fedfm_sim.games.solve import Concept
 
 NAMES = (("attack", "rest"), ("audit", "trust"))
+#: The prisoners' dilemma.
+DILEMMA = np.array([[[3.0, 0.0], [5.0, 1.0]], [[3.0, 5.0], [0.0, 1.0]]])
 #: An inspection game: its one equilibrium is mixed, with payoffs 0 and -1.
 TRUTH = np.array([[[-8.0, 2], [0, 0]], [[-1, -5], [-1, 0]]])
 
@@ -25,28 +28,54 @@ def test_without_noise_it_is_the_game() -> None:
     np.testing.assert_allclose(found.equilibrium.payoffs, truth.payoffs, atol=1e-9)
     np.testing.assert_allclose(found.low, found.high)
     assert found.regret_high < 1e-9
-    assert [share.tolist() for share in found.frequencies] == [[1, 1], [1, 1]]
 
 
-@pytest.mark.slow
-def test_intervals_cover_the_truth_and_shrink() -> None:
-    covered, widths = 0, []
-    for seed in range(15):
-        (found,) = measured(12, seed).solve(np.random.default_rng(seed))
-        covered += bool(found.low[0] <= 0 <= found.high[0])
-        widths.append(found.high[0] - found.low[0])
-    assert covered >= 12  # of 15 at 95 %, the bootstrap of twelve being a little narrow
-    (sharp,) = measured(200, 0).solve(np.random.default_rng(0))
-    assert sharp.high[0] - sharp.low[0] < np.mean(widths) / 2
-    (one,), (other,) = (measured(30, s).solve(np.random.default_rng(s)) for s in (1, 2))
+def test_a_pure_equilibrium_has_students_interval() -> None:
+    """Both defect: what it pays is one cell, and nothing else enters."""
+    rng = np.random.default_rng(3)
+    game = EmpiricalGame(DILEMMA + 0.2 * rng.normal(size=(4, 2, 2, 2)), NAMES)
+    (found,) = game.solve()
+    for player in (0, 1):
+        cell = game.samples[:, player, 1, 1]
+        half = 3.182446 * cell.std(ddof=1) / 2  # t(0.975, 3)
+        assert found.equilibrium.payoffs[player] == pytest.approx(cell.mean())
+        assert found.high[player] - cell.mean() == pytest.approx(half, rel=1e-5)
+        assert cell.mean() - found.low[player] == pytest.approx(half, rel=1e-5)
+
+
+@pytest.mark.parametrize("concept", ["nash", "stackelberg"])
+def test_payoffs_move_as_the_solved_game_does(concept: Concept) -> None:
+    """The first-order change against games whose means were really moved."""
+    game = measured(6, 1, noise=0.01)
+    (found,) = game.solve(concept=concept)
+    squares = np.zeros(2)
+    for move in game.moves:
+        ends = [
+            solve(NormalFormGame(game.game.payoffs + sign * move), concept)[0] for sign in (1, -1)
+        ]
+        squares += ((ends[0].payoffs - ends[1].payoffs) / 2) ** 2
+    half = 2.570582 * np.sqrt(squares)  # t(0.975, 5)
+    np.testing.assert_allclose(found.high - found.equilibrium.payoffs, half, rtol=1e-3)
+
+
+def test_one_replicate_has_no_interval() -> None:
+    (found,) = measured(1, 0).solve()
+    assert np.isnan([*found.low, *found.high, found.regret_high]).all()
+    assert np.isnan(measured(1, 0).exploitability([np.array([0.0, 1.0])] * 2).low)
+    assert not measured(1, 0).settled
+
+
+def test_independent_estimates_agree_and_shrink() -> None:
+    (few,), (many,) = (measured(count, 0).solve() for count in (12, 200))
+    assert many.high[0] - many.low[0] < (few.high[0] - few.low[0]) / 2
+    (one,), (other,) = (measured(30, seed).solve() for seed in (1, 2))
     assert one.covers(other)
 
 
 def test_exploitability_is_the_gain_from_leaving() -> None:
     # The prisoners' dilemma: 3 for both, 5 for who defects alone, 0 for the other, 1 for both.
-    payoffs = np.array([[[3.0, 0.0], [5.0, 1.0]], [[3.0, 5.0], [0.0, 1.0]]])
     noise = np.random.default_rng(0).normal(0, 0.1, (40, 1, 2, 1))
-    game = EmpiricalGame(payoffs + noise, NAMES)
+    game = EmpiricalGame(DILEMMA + noise, NAMES)
     together, apart = [np.array([1.0, 0.0])] * 2, [np.array([0.0, 1.0])] * 2
     rng = np.random.default_rng(1)
     found = game.exploitability(together, rng)
@@ -89,11 +118,12 @@ def test_some_profiles_may_be_played_more_often() -> None:
     np.testing.assert_allclose(game.game.payoffs[0], np.array([[2], [13 / 4]]))
     own = float(np.std([1, 3, 9, 0], ddof=1)) / 2
     np.testing.assert_allclose(game.standard_errors[0], np.array([[1], [own]]))
-    rng = np.random.default_rng(0)
-    means = np.array([game.resampled(rng).payoffs[0, :, 0] for _ in range(4000)])
-    assert set(means[:, 0]) == {1, 2, 3}
-    np.testing.assert_allclose(means.mean(0), [2, 13 / 4], atol=0.1)
-    np.testing.assert_allclose(means[:, 1].std(), own * np.sqrt(3 / 4), rtol=0.05)
+    # What pays 13/4 gains 5/4 over what pays 2: seed 1 and 3 cancel out but for their weights.
+    found = game.exploitability([np.array([1.0, 0.0]), np.ones(1)], player=0)
+    assert found.value == pytest.approx(5 / 4)
+    away = [-1 / 2**0.5, 1 / 2**0.5, 0, 0], [-9 / 4, -1 / 4, 23 / 4, -13 / 4]
+    error = np.linalg.norm(np.array(away[1]) / 12**0.5 - np.array(away[0]))
+    assert found.high - found.value == pytest.approx(12.7062 * error, rel=1e-5)  # one degree
 
 
 def test_replicates_are_wanted_where_the_answer_hangs() -> None:
@@ -105,6 +135,9 @@ def test_replicates_are_wanted_where_the_answer_hangs() -> None:
     )
     game = EmpiricalGame(samples, (("a", "b", "c"), ("only",)))
     assert (2, 0) not in game.most_wanted(2)
+    assert not game.settled
+    clear = EmpiricalGame(samples - np.array([0, 40, 0])[None, None, :, None], game.actions)
+    assert clear.settled
 
 
 def test_what_is_no_empirical_game() -> None:

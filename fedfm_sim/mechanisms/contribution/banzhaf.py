@@ -23,6 +23,7 @@ from fedfm_sim.mechanisms.contribution.scheme import (
     SampledScheme,
     Scheme,
     Spent,
+    satterthwaite,
 )
 from fedfm_sim.mechanisms.contribution.semivalues import semivalue
 
@@ -70,14 +71,18 @@ class SampledBanzhaf(SampledScheme):
         masks = np.array(drawn, dtype=np.int64)
         worth = meter.values(masks)
         inside = members(masks, n).astype(bool)
-        values, errors = np.zeros(n), np.full(n, np.nan)
+        values, errors, degrees = np.zeros(n), np.full(n, np.nan), np.zeros(n)
         for player in range(n):
             parts = worth[inside[:, player]], worth[~inside[:, player]]
             if all(part.size for part in parts):
                 values[player] = parts[0].mean() - parts[1].mean()
             if all(part.size > 1 for part in parts):
-                errors[player] = np.sqrt(sum(_variance_of_mean(part) for part in parts))
-        return Contribution("banzhaf-sampled", values, meter.spent, standard_errors=errors)
+                each = np.array([_variance_of_mean(part) for part in parts])
+                errors[player] = np.sqrt(each.sum())
+                degrees[player] = satterthwaite(each, np.array([len(part) - 1 for part in parts]))
+        return Contribution(
+            "banzhaf-sampled", values, meter.spent, standard_errors=errors, degrees=degrees
+        )
 
 
 def _variance_of_mean(sample: Values) -> float:

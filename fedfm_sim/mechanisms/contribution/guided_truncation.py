@@ -54,9 +54,11 @@ class GuidedTruncation(SampledScheme):
         empty, grand = meter.ends(least=game.players + 1)
         if abs(grand - empty) <= self.round_tolerance:
             nothing = np.zeros(game.players)
-            return Contribution("gtg", nothing, meter.spent, standard_errors=nothing)
+            return Contribution(
+                "gtg", nothing, meter.spent, standard_errors=nothing, degrees=nothing + 1
+            )
         orders = guided_orders(game.players, rng)
-        return mean_over_orders("gtg", game, meter, orders, self.tolerance, WINDOW)
+        return mean_over_orders("gtg", game, meter, orders, self.tolerance, WINDOW, swept=True)
 
 
 def guided_orders(players: int, rng: np.random.Generator) -> Iterator[Index]:

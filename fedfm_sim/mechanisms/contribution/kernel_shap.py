@@ -29,7 +29,7 @@ class KernelShap(SampledScheme):
     The Shapley value is the additive game nearest to v when a coalition of
     size s weighs ``(n - 1) / (binomial(n, s) s (n - s))`` [3]_. Coalitions are
     drawn by that weight, each with its complement [2]_. Standard errors are
-    the regression's own (sandwich), over pairs.
+    those of the jackknife over pairs.
     """
 
     axioms = (EFFICIENCY,)
@@ -49,8 +49,11 @@ class KernelShap(SampledScheme):
         reduced = design[:, :-1] - design[:, -1:]
         solution = np.linalg.lstsq(reduced, excess, rcond=None)[0]
         values = total / n + np.append(solution, -solution.sum())
-        errors = _sandwich(reduced, excess - reduced @ solution)
-        return Contribution("kernel-shap", values, meter.spent, standard_errors=errors)
+        errors = _jackknife(reduced, excess - reduced @ solution)
+        free = np.full(n, max(len(pairs) // 2 - n + 1.0, 0.0))
+        return Contribution(
+            "kernel-shap", values, meter.spent, standard_errors=errors, degrees=free
+        )
 
 
 def _pairs(n: int, meter: Meter, rng: np.random.Generator) -> Masks:
@@ -74,14 +77,20 @@ def _pairs(n: int, meter: Meter, rng: np.random.Generator) -> Masks:
     return np.array(drawn, dtype=np.int64)
 
 
-def _sandwich(rows: Values, residuals: Values) -> Values:
-    """Return the standard errors of all n values from the (2m, n - 1) regression of m pairs."""
+def _jackknife(rows: Values, residuals: Values) -> Values:
+    """Return the standard errors of all n values from the (2m, n - 1) regression of m pairs.
+
+    Those of leaving out one pair after the other. The rows of a pair are opposite, so that
+    only the difference of their residuals counts, and how far the pair alone decides the
+    fit is twice the leverage of a row.
+    """
     pairs, free = len(rows) // 2, rows.shape[1]
     if pairs <= free:
         return np.full(free + 1, np.nan)
-    bread = np.linalg.pinv(rows.T @ rows)
-    scores = (rows * residuals[:, None]).reshape(pairs, 2, free).sum(axis=1)
-    covariance = bread @ (scores.T @ scores) @ bread * pairs / (pairs - free)
-    last = covariance.sum()
-    errors: Values = np.sqrt(np.maximum(np.append(np.diag(covariance), last), 0.0))
+    bread, own = np.linalg.pinv(rows.T @ rows), rows[::2]
+    leverage = 2 * np.einsum("mi,ij,mj->m", own, bread, own)
+    differences = (residuals[::2] - residuals[1::2]) / np.maximum(1 - leverage, 1e-9)
+    moved = (own * differences[:, None]) @ bread * np.sqrt((pairs - 1) / pairs)
+    moved = np.c_[moved, -moved.sum(axis=1)]
+    errors: Values = np.sqrt((moved**2).sum(axis=0))
     return errors

@@ -21,7 +21,7 @@ from fedfm_sim.mechanisms.contribution.scheme import (
     Meter,
     SampledScheme,
     Spent,
-    standard_error,
+    moderated,
 )
 
 #: Sampling ends after this many orders in a row that needed no new coalition.
@@ -59,6 +59,7 @@ def mean_over_orders(
     orders: Iterator[Index],
     tolerance: float = 0.0,
     window: int | None = None,
+    swept: bool = False,
 ) -> Contribution:
     """Return the mean marginal contributions over orders, until the budget is spent.
 
@@ -74,6 +75,8 @@ def mean_over_orders(
         to ``v(N)`` than this share of ``|v(N) - v(empty)|``; 0 never truncates.
     window : int or None
         Stop when no player's mean has moved by 5 % over this many orders.
+    swept : bool
+        Whether the orders come in sweeps in which each player is first once.
 
     Raises
     ------
@@ -84,41 +87,91 @@ def mean_over_orders(
     gap = tolerance * abs(grand - empty)
     rows: list[Values] = []
     means: list[Values] = []
+    cut: list[Values] = []
+    firsts: list[int] = []
     idle, converged = 0, False
     for order in orders:
         before = meter.spent
         try:
-            rows.append(_marginals(order, empty, grand, gap, meter))
+            marginals, hidden = _marginals(order, empty, grand, gap, meter)
         except Spent:
             break
+        rows.append(marginals)
+        cut.append(hidden)
+        firsts.append(int(order[0]))
         means.append(rows[-1] if not means else means[-1] + (rows[-1] - means[-1]) / len(rows))
         idle = idle + 1 if meter.spent == before else 0
         if idle == IDLE_ORDERS or _settled(means, window):
             converged = True
             break
+    errors, degrees = (guided_errors if swept else free_errors)(np.array(rows), np.array(firsts))
     return Contribution(
         method,
         means[-1],
         meter.spent,
-        standard_errors=standard_error(np.array(rows)),
+        standard_errors=errors,
+        degrees=degrees,
+        cut=np.mean(cut, axis=0) if gap else None,
         converged=converged,
     )
 
 
-def _marginals(order: Index, empty: float, grand: float, gap: float, meter: Meter) -> Values:
+def free_errors(rows: Values, firsts: Index) -> tuple[Values, Values]:
+    """Return standard errors and degrees of freedom of means over free orders, (m, n)."""
+    degrees = np.full(rows.shape[1], len(rows) - 1.0)
+    variances = rows.var(axis=0, ddof=1) if len(rows) > 1 else rows[0]
+    variances, degrees = moderated(variances, degrees)
+    return np.sqrt(variances / len(rows)), degrees
+
+
+def guided_errors(rows: Values, firsts: Index) -> tuple[Values, Values]:
+    """Return the same for sweeps in which each player is first once.
+
+    What a player adds when it is first is always the same, and how often it is first is
+    known but for the last sweep, if that is not whole: only the rest of its contributions
+    are left to chance.
+
+    Parameters
+    ----------
+    rows : (m, n) array
+        Marginal contributions in each order.
+    firsts : (m,) array
+        Who is first in each.
+    """
+    orders, players = rows.shape
+    rest = np.arange(players) != firsts[:, None]
+    counts = rest.sum(axis=0)
+    means = np.where(rest, rows, 0.0).sum(axis=0) / np.maximum(counts, 1)
+    squares = np.where(rest, (rows - means) ** 2, 0.0).sum(axis=0)
+    degrees = np.maximum(counts - 1.0, 0.0)
+    variances, degrees = moderated(squares / np.maximum(degrees, 1.0), degrees)
+    alone = np.where(rest, 0.0, rows).sum(axis=0) / np.maximum(orders - counts, 1)
+    begun = orders % players / players
+    # Who was not first yet is taken to differ there as the others do.
+    apart = (alone - means) ** 2
+    apart = np.where(counts < orders, apart, apart[counts < orders].mean())
+    luck = apart * begun * (1 - begun)
+    return np.sqrt(counts * variances + luck) / orders, degrees
+
+
+def _marginals(
+    order: Index, empty: float, grand: float, gap: float, meter: Meter
+) -> tuple[Values, Values]:
+    """Return what each adds to who came before, and what of that is cut off at most."""
     masks = np.cumsum(np.int64(1) << order)
-    marginals = np.zeros(order.size)
+    marginals, hidden = np.zeros((2, order.size))
     if gap == 0:
         marginals[order] = np.diff(meter.values(masks), prepend=empty)
-        return marginals
+        return marginals, hidden
     last = empty
-    for player, mask in zip(order.tolist(), masks.tolist(), strict=True):
+    for place, (player, mask) in enumerate(zip(order.tolist(), masks.tolist(), strict=True)):
         if abs(grand - last) < gap:
+            hidden[order[place:]] = abs(grand - last)
             break
         value = meter.value(mask)
         marginals[player] = value - last
         last = value
-    return marginals
+    return marginals, hidden
 
 
 def _settled(means: list[Values], window: int | None) -> bool:

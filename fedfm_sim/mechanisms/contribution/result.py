@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fedfm_sim.core.game import Values
+from fedfm_sim.core.intervals import LEVEL, critical
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,11 @@ class Contribution:
     standard_errors : (n,) array or None
         Of sampled values, from the spread of the samples; None where nothing
         is sampled. NaN where a player has too few samples to tell.
+    degrees : (n,) array or None
+        Degrees of freedom of the standard errors.
+    cut : (n,) array or None
+        Where sampling was truncated, what at most that hides of each value, in a game in
+        which nobody does harm.
     converged : bool
         False where a sampled scheme spent its budget before its own rule of
         stopping, if it has one, was met.
@@ -37,13 +43,28 @@ class Contribution:
     evaluations: int
     excess: float | None = None
     standard_errors: Values | None = None
+    degrees: Values | None = None
+    cut: Values | None = None
     converged: bool = True
 
+    def intervals(self, level: float = LEVEL) -> tuple[Values, Values] | None:
+        """Return Student's interval of each sampled value, low and high; None of exact ones.
+
+        Each for itself; as wide again as truncation may hide. NaN as the standard errors are.
+        """
+        if self.standard_errors is None or self.degrees is None:
+            return None
+        half = critical(self.degrees, level) * self.standard_errors
+        half = half + (0.0 if self.cut is None else self.cut)
+        return self.values - half, self.values + half
+
     def to_frame(self) -> pd.DataFrame:
-        """Return a table of player, value and, where there is one, standard error."""
+        """Return a table of player, value and, where sampled, standard error and interval."""
         table = pd.DataFrame({"player": range(len(self.values)), "value": self.values})
         if self.standard_errors is not None:
             table["standard_error"] = self.standard_errors
+        if (ends := self.intervals()) is not None:
+            table["low"], table["high"] = ends
         return table
 
     def __repr__(self) -> str:

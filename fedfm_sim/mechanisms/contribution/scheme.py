@@ -21,6 +21,10 @@ EFFICIENCY, SYMMETRY, NULL_PLAYER, ADDITIVITY = (
 )
 
 
+#: How many samples of its own the common variance of all players counts as.
+PRIOR = 8.0
+
+
 class Scheme(Plugin):
     """Base of all schemes; its fields are its parameters.
 
@@ -114,9 +118,44 @@ class Meter:
         return self.value(0), self.value(self._game.grand)
 
 
-def standard_error(samples: Values) -> Values:
-    """Return the standard error of the mean over the rows of (m, n) samples."""
-    if len(samples) < 2:
-        return np.full(samples.shape[1], np.nan)
-    errors: Values = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
-    return errors
+def moderated(variances: Values, degrees: Values) -> tuple[Values, Values]:
+    """Return players' variances drawn towards their mean, and the degrees of freedom of both.
+
+    Few samples of a skewed marginal contribution tend to miss what makes its variance, and
+    then its mean is off as well; other players' samples know better [1]_. The mean weighs as
+    much as `PRIOR` samples.
+
+    Parameters
+    ----------
+    variances, degrees : (n,) arrays
+        A variance of 0 degrees of freedom is not looked at, NaN included.
+
+    Returns
+    -------
+    tuple of (n,) arrays
+        NaN where no variance has a degree of freedom.
+
+    References
+    ----------
+    .. [1] G. K. Smyth, "Linear models and empirical Bayes methods for assessing differential
+       expression in microarray experiments", Statistical Applications in Genetics and
+       Molecular Biology 3(1), 2004, article 3 (the moderated t).
+    """
+    known = degrees > 0
+    if not known.any():
+        return np.full(len(variances), np.nan), np.zeros(len(variances))
+    own = np.where(known, variances, 0.0)
+    common = own[known].mean()
+    drawn = (degrees * own + PRIOR * common) / (degrees + PRIOR)
+    return drawn, degrees + PRIOR
+
+
+def satterthwaite(variances: Values, degrees: Values) -> float:
+    """Return the degrees of freedom of a sum of independent variances (Satterthwaite 1946).
+
+    Those of the sum where none of them varies: then it does not matter how many.
+    """
+    total = float(variances.sum())
+    if total == 0:
+        return float(degrees.sum())
+    return float(total**2 / (variances**2 / np.maximum(degrees, 1)).sum())

@@ -17,10 +17,11 @@ from math import comb
 
 import numpy as np
 
+from fedfm_sim.core.arrays import Index, Mask
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.mechanisms.contribution.core import members
 from fedfm_sim.mechanisms.contribution.result import Contribution
-from fedfm_sim.mechanisms.contribution.scheme import Meter, SampledScheme
+from fedfm_sim.mechanisms.contribution.scheme import Meter, SampledScheme, satterthwaite
 
 
 class Stratified(SampledScheme):
@@ -51,8 +52,10 @@ class Stratified(SampledScheme):
             meter.value(mask)
             drawn.add(mask)
         masks = np.concatenate([border, np.array(sorted(drawn), dtype=np.int64)])
-        values, errors = _estimate(masks, meter.values(masks), n)
-        return Contribution("stratified", values, meter.spent, standard_errors=errors)
+        values, errors, degrees = _estimate(masks, meter.values(masks), n)
+        return Contribution(
+            "stratified", values, meter.spent, standard_errors=errors, degrees=degrees
+        )
 
 
 def _of_size(n: int, size: int, rng: np.random.Generator) -> int:
@@ -72,22 +75,36 @@ def _once(n: int, rng: np.random.Generator) -> Iterator[int]:
                 yield mask if inside else (1 << n) - 1 - mask
 
 
-def _estimate(masks: Masks, worth: Values, n: int) -> tuple[Values, Values]:
-    """Return values and standard errors, from different coalitions."""
+def _estimate(masks: Masks, worth: Values, n: int) -> tuple[Values, Values, Values]:
+    """Return values, standard errors and degrees of freedom, from different coalitions."""
     inside = members(masks, n).astype(bool)
     sizes = inside.sum(axis=1)
-    values, variances = np.zeros(n), np.zeros(n)
+    found = [_of_player(inside[:, player], sizes, worth, n) for player in range(n)]
+    values, errors, degrees = np.array(found).T
+    return values, errors, degrees
+
+
+def _of_player(inside: Mask, sizes: Index, worth: Values, n: int) -> tuple[float, float, float]:
+    value, counts, missing, spreads = 0.0, [], [], []
     for size in range(n + 1):
-        of_size = sizes == size
-        for player in range(n):
-            for part, sign in ((inside[:, player], 1.0), (~inside[:, player], -1.0)):
-                stratum = worth[of_size & part]
-                if not stratum.size:
-                    continue  # nobody is outside the grand or inside the empty coalition
-                values[player] += sign * stratum.mean() / n
-                # Drawn without replacement: a whole stratum has no error.
-                missing = 1 - stratum.size / comb(n - 1, size - 1 if sign > 0 else size)
-                if missing > 0:
-                    spread = stratum.var(ddof=1) if stratum.size > 1 else np.nan
-                    variances[player] += missing * spread / stratum.size / n**2
-    return values, np.sqrt(variances)
+        for part, sign in ((inside, 1.0), (~inside, -1.0)):
+            stratum = worth[(sizes == size) & part]
+            if not stratum.size:
+                continue  # nobody is outside the grand or inside the empty coalition
+            value += sign * float(stratum.mean()) / n
+            # Drawn without replacement: a whole stratum has no error.
+            left = 1 - stratum.size / comb(n - 1, size - 1 if sign > 0 else size)
+            if left > 0:
+                counts.append(stratum.size)
+                missing.append(left)
+                spreads.append(stratum.var(ddof=1) if stratum.size > 1 else 0.0)
+    if not counts:
+        return value, 0.0, 1.0
+    sampled, free = np.array(counts, dtype=np.float64), np.array(counts) - 1.0
+    if not free.any():
+        return value, np.nan, 0.0
+    # A stratum of one sample is taken to vary as the others of the player do.
+    common = float(np.array(spreads) @ free / free.sum())
+    own = np.where(free > 0, spreads, common)
+    parts = np.array(missing) * own / sampled / n**2
+    return value, float(np.sqrt(parts.sum())), satterthwaite(parts, np.maximum(free, 1.0))

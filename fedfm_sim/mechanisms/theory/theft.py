@@ -7,12 +7,13 @@ costs the fine F, and the thief keeps the money: theft pays while ``g > w d F``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 
 from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.intervals import LEVEL, share, student
 from fedfm_sim.mechanisms.theory.thresholds import deterrence_rate
 
 #: Lotteries that are played for each sale.
@@ -31,26 +32,24 @@ class TheftThreshold:
         Share of sales that are traced to the seller when found.
     closed_form : float
         ``g / (d F)``, infinity when not even watching always deters.
-    simulated, low, high : float
-        Where the mean profit over played lotteries changes its sign, and its 95 % bootstrap
-        interval over sales.
+    low, high : float
+        Interval of the closed form over sales, at 95 % or more: Student's of the gain and the
+        exact one of the share that is traced, which hold together at that level (Bonferroni).
+        0 and infinity of a single sale.
+    simulated : float
+        Where the mean profit over played lotteries changes its sign.
     """
 
     gain: float
     traced: float
     closed_form: float
-    simulated: float
     low: float
     high: float
-
-    @property
-    def agree(self) -> bool:
-        """Whether the closed form lies within the interval."""
-        return self.low <= self.closed_form <= self.high
+    simulated: float
 
 
 def theft_threshold(
-    gains: Array, traced: Mask, fine: float, rng: np.random.Generator, resamples: int = 400
+    gains: Array, traced: Mask, fine: float, rng: np.random.Generator
 ) -> TheftThreshold:
     """Return the watch rate at which selling stops to pay, from sales that were made.
 
@@ -62,9 +61,7 @@ def theft_threshold(
         Whether the sold copy is traced to its seller.
     fine : float
     rng : numpy.random.Generator
-        Plays the lotteries and draws the bootstrap.
-    resamples : int
-        Of the bootstrap.
+        Plays the lotteries.
 
     Raises
     ------
@@ -75,42 +72,39 @@ def theft_threshold(
         raise UserError(f"{len(gains)} gains and {len(traced)} traces make no sales to learn from")
     if fine < 0 or not np.isfinite(gains).all():
         raise UserError("gains must be finite and the fine at least 0")
-    draws = rng.random((len(gains), REPLAYS))
-    everything = np.arange(len(gains))
-    again = np.array(
-        [
-            _crossing(gains, traced, fine, draws, rng.integers(0, len(gains), len(gains)))
-            for _ in range(resamples)
-        ]
-    )
     gain, found = float(gains.mean()), float(traced.mean())
     return TheftThreshold(
         gain,
         found,
         deterrence_rate(gain, fine, found, confiscate=False),
-        _crossing(gains, traced, fine, draws, everything),
-        # The order statistic, as infinity cannot be interpolated.
-        float(np.quantile(again, 0.025, method="lower")),
-        float(np.quantile(again, 0.975, method="higher")),
+        *_ends(gains, traced, fine),
+        _crossing(gains, traced, fine, rng.random((len(gains), REPLAYS))),
     )
 
 
-def _crossing(
-    gains: Array,
-    traced: Mask,
-    fine: float,
-    draws: Array,
-    chosen: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> float:
+def _ends(gains: Array, traced: Mask, fine: float) -> tuple[float, float]:
+    """Return the ends of the interval of the watch rate that deters."""
+    level = 1 - (1 - LEVEL) / 2
+    least, most = share(int(traced.sum()), len(traced), level)
+    if len(gains) < 2:
+        return 0.0, inf
+    low, high = (float(end) for end in student(gains, level))
+    return (
+        deterrence_rate(low, fine, most, confiscate=False),
+        deterrence_rate(high, fine, least, confiscate=False),
+    )
+
+
+def _crossing(gains: Array, traced: Mask, fine: float, draws: Array) -> float:
     """Return the least watch rate at which the fines of the played lotteries eat the gains.
 
     A sale is found when its draw is below the rate: raising it adds fines one by one.
     """
-    owed = float(gains[chosen].sum()) * draws.shape[1]
+    owed = float(gains.sum()) * draws.shape[1]
     if owed <= 0:
         return 0.0
-    caught = np.sort(draws[chosen][traced[chosen]].ravel())
-    needed = owed / fine if fine > 0 else np.inf
+    caught = np.sort(draws[traced].ravel())
+    needed = owed / fine if fine > 0 else inf
     if not isfinite(needed) or needed > len(caught):
-        return float("inf")
+        return inf
     return float(caught[max(0, int(np.ceil(needed)) - 1)])

@@ -19,8 +19,8 @@ def test_equal_sales_by_hand() -> None:
     found = theft_threshold(np.full(200, 3.0), np.ones(200, bool), 12.0, rng())
     assert found.closed_form == pytest.approx(0.25)
     assert found.simulated == pytest.approx(0.25, abs=0.01)
-    assert found.low <= found.high
-    assert found.agree
+    # Of 200 that were traced, no gain uncertain: the least share at 97.5 % is 0.0125^(1/200).
+    assert (found.low, found.high) == pytest.approx((0.25, 0.25 / 0.0125 ** (1 / 200)))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 1.0), st.floats(6.0, 50.0))
@@ -29,7 +29,7 @@ def test_closed_form_and_lotteries_agree(seed: int, detection: float, fine: floa
     gains = draws.lognormal(0, 0.5, 60)
     traced = draws.random(60) < detection
     traced[0] = True
-    found = theft_threshold(gains, traced, fine, draws, resamples=50)
+    found = theft_threshold(gains, traced, fine, draws)
     if np.isinf(found.closed_form):
         assert found.simulated > 0.98
     else:
@@ -49,7 +49,9 @@ def test_a_higher_fine_or_better_tracing_needs_less_watching() -> None:
 
 def test_what_nothing_deters_and_what_needs_no_deterring() -> None:
     untraced = theft_threshold(np.full(9, 2.0), np.zeros(9, bool), 10.0, rng())
-    assert np.isinf([untraced.closed_form, untraced.simulated, untraced.low]).all()
+    assert np.isinf([untraced.closed_form, untraced.simulated, untraced.high]).all()
+    # None of nine: up to 38.6 % may be traced, the rest of the exact 97.5 % interval.
+    assert untraced.low == pytest.approx(2 / (10 * (1 - 0.0125 ** (1 / 9))))
     dear = theft_threshold(np.full(9, 2.0), np.ones(9, bool), 1.5, rng())
     assert np.isinf([dear.closed_form, dear.simulated]).all()
     free = theft_threshold(np.full(9, 2.0), np.ones(9, bool), 0.0, rng())
@@ -64,3 +66,16 @@ def test_what_nothing_deters_and_what_needs_no_deterring() -> None:
 def test_what_says_nothing(gains: list[float], fine: float) -> None:
     with pytest.raises(UserError):
         theft_threshold(np.array(gains), np.ones(1 if gains else 0, bool), fine, rng())
+
+
+def test_the_interval_covers_the_threshold_of_few_sales() -> None:
+    """Gains of mean 2, four of five traced: the threshold at a fine of 10 is 0.25."""
+    covered = 0
+    for seed in range(300):
+        draws = np.random.default_rng(seed)
+        gains, traced = draws.gamma(8, 0.25, 6), draws.random(6) < 0.8
+        found = theft_threshold(gains, traced, 10.0, draws)
+        covered += found.low <= 0.25 <= found.high
+    assert covered >= 0.95 * 300  # both parts hold together at 95 % or more
+    alone = theft_threshold(np.array([2.0]), np.array([True]), 10.0, rng())
+    assert (alone.low, alone.high) == (0, np.inf)
