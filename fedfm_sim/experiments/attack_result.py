@@ -167,14 +167,13 @@ class AttackGame(MeasuredGame):
         if exploited:
             table = pd.DataFrame(exploited)
             sections.append(Section("Against each rule alone", LARGEST, table=table))
-        if self.solution.more["deterrence"]:
-            floats = dict.fromkeys(("ratio", "low", "high"), float)
-            ratios = pd.DataFrame(self.solution.more["deterrence"]).astype(floats)
+        ratios = self.deterrence()
+        if len(ratios):
             sections.append(
                 Section(
                     "Deterrence ratios",
                     "With Fieller's 95 % intervals over seeds, each for itself.",
-                    partial(draw_deterrence, ratios.fillna(float("inf"))),
+                    partial(draw_deterrence, ratios),
                     name="deterrence",
                 )
             )

@@ -149,6 +149,7 @@ def _totals(run: Finished) -> dict[str, float]:
         "cost": float(people["cost"].sum()) / rounds,
         "accuracy": summary["accuracy_after"],
         "attack_success": summary["attack_success"],
+        "accuracy_lost": summary["accuracy_lost"],
     }
 
 

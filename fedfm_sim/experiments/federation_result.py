@@ -33,7 +33,8 @@ class FederationGame(MeasuredGame):
     runs : DataFrame
         One row per run: ``rule``, ``profile`` (counts in words), ``seed``, and per round, money:
         ``server``'s payoff, total ``utility`` of the participants (Eq. 12) and their total
-        ``cost``; with ``accuracy`` and ``attack_success`` at the end.
+        ``cost``; with ``accuracy`` and ``attack_success`` at the end, and the ``accuracy_lost``
+        to attackers per round.
     replicates : tuple of RoleSymmetricGame
         One for each seed; payoffs are means over a kind's participants and rounds.
     """

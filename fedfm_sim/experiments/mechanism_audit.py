@@ -111,11 +111,14 @@ def audit(
 
 
 def _row(each: Finding) -> dict[str, str]:
+    low, high = each.share_interval
     bound = "at least " if each.lower_bound and each.verdict == "violated" else ""
     return {
         "property": each.name,
         "verdict": each.verdict,
         "worst": f"{bound}{each.worst:.3g} {each.unit}" if each.applies else "",
-        "violated in": f"{each.share_violated:.0%}" if each.applies else "",
+        "violated in": f"{each.share_violated:.0%} ({low:.0%} to {high:.0%})"
+        if each.applies
+        else "",
         "worst instance": each.describe(),
     }

@@ -64,7 +64,7 @@ def draw_deterrence(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Columns ``attack``, ``defence``, ``ratio``, ``low`` and ``high``.
+        Columns ``attack``, ``defence``, ``ratio``, ``low`` and ``high``; NaN ends for none.
     """
     rows, columns = (list(dict.fromkeys(table[name])) for name in ("attack", "defence"))
     with plt.style.context(STYLE):
@@ -75,7 +75,7 @@ def draw_deterrence(table: pd.DataFrame) -> Figure:
         for _, own in table.iterrows():
             row, column = rows.index(own["attack"]), columns.index(own["defence"])
             shades[row, column] = shade = np.log2(np.clip(own["ratio"], 1 / 8, 8))
-            text = "{ratio:.2f}\n{low:.2f} to {high:.2f}".format(**own).replace("inf", "\u221e")
+            text = _ratio(float(own["ratio"]), float(own["low"]), float(own["high"]))
             colour = "white" if abs(shade) > 2 else "black"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         image = axes.imshow(shades, cmap="RdBu", vmin=-3, vmax=3, aspect="auto")
@@ -185,6 +185,14 @@ def draw_front(front: pd.DataFrame) -> Figure:
         axes.set_title("Utility of all, the server included, against cost")
         axes.legend(fontsize=8)
     return figure
+
+
+def _ratio(value: float, low: float, high: float) -> str:
+    """Return a ratio and its interval in two lines."""
+    if np.isinf(low):
+        return "brings\nnothing"
+    ends = "" if np.isnan(low) else f"\n{low:.2f} to {high:.2f}"
+    return f"{value:.2f}{ends}".replace("inf", "\u221e")
 
 
 _ARROW = {

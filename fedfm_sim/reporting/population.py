@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import isnan
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -26,7 +27,7 @@ def print_population(result: PopulationRun, console: Console) -> None:
     """Print shares and outcomes by round, and what the surface misses by."""
     actions = result.actions
     table = Table(title="What they choose, and what it leads to", box=None, padding=(0, 0, 0, 1))
-    for name in ("round", *actions, "accuracy", "attack success", "utility"):
+    for name in ("round", *actions, "accuracy", "attack success", "lost", "utility"):
         table.add_column(name.replace("-", " "), justify="right")
     every = max(1, -(-len(result.rounds) // SHOWN))
     last = len(result.rounds) - 1
@@ -38,6 +39,7 @@ def print_population(result: PopulationRun, console: Console) -> None:
                 *(f"{row[f'share:{name}']:.1%}" for name in actions),
                 f"{row['accuracy']:.1%}",
                 f"{success:.1%}",
+                "" if isnan(row["accuracy_lost"]) else f"{row['accuracy_lost']:.1%}",
                 f"{row['utility']:.3f}",
             )
     console.print(table)
@@ -103,7 +105,8 @@ def outcomes(result: PopulationRun, axes: Axes) -> None:
         low, high = (rounds[name] + sign * 2 * rounds[deviation] for sign in (-1, 1))
         axes.fill_between(rounds["round"], low, high, color=line.get_color(), alpha=0.2)
     axes.set(xlabel="round", ylabel="share of test examples", ylim=(-0.02, 1.02))
-    axes.set_title("What it leads to (bands: two deviations of the measured surface)")
+    inside = result.summary["measured"]["held_out_coverage"]
+    axes.set_title(f"What it leads to (bands: two deviations, {inside:.0%} of held-out runs)")
     axes.legend()
 
 

@@ -31,6 +31,7 @@ def test_prices_by_hand() -> None:
         }
     )
     cells = priced(frame, scenario)
+    np.testing.assert_allclose(cells["accuracy_lost"], [0, 0.05, 0.2, 0, 0, -0.05], atol=1e-12)
     # Effort is 0.2 and 0.1 for each of 4 attackers in 4 rounds.
     np.testing.assert_allclose(cells["cost"], [0, 3.2, 1.6] * 2)
     # The median's own loss is nobody's doing, and a better model nobody's loss.
@@ -51,14 +52,17 @@ def test_what_rules_leave_to_gain_by_hand() -> None:
     ]  # fmt: skip
     cells = pd.DataFrame(rows)
     game = AttackGame(fs.load_scenario("attack-defence-game"), cells)
-    rng = np.random.default_rng(0)
-    exploited = game.exploitability(rng).set_index("defence")
-    assert list(exploited.loc["open"]) == ["backdoor", 4, 2, 6, 4]
+    exploited = game.exploitability().set_index("defence")
+    most = 4 + 12.7062 * 2  # t(0.975, 1) at a standard error of 2
+    assert list(exploited.loc["open"]) == ["backdoor", 4, 0, pytest.approx(most, rel=1e-5), 4]
     assert list(exploited.loc["shut"]) == ["contribute", 0, 0, 0, 10]
-    ratios = game.deterrence(rng)
+    ratios = game.deterrence()
+    assert not ratios["pays"].any()  # two seeds that differ by half can't tell
+    assert game.told()[1].startswith("more seeds may still change what is played; most would tell")
     assert ratios["attack"].tolist() == ["backdoor"] * 2  # who contributes attacks nothing
     figures = ratios.set_index("defence")[["cost", "benefit", "ratio", "low", "high"]]
-    assert list(figures.loc["open"]) == pytest.approx([2, 6, 1 / 3, 1 / 4, 1 / 2])
+    least = 2 / (6 + 12.7062 * 2)
+    assert list(figures.loc["open"]) == pytest.approx([2, 6, 1 / 3, least, np.inf], rel=1e-5)
     assert list(figures.loc["shut"]) == [2, 0, *[float("inf")] * 3]
 
 

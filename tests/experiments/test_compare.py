@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import fedfm_sim as fs
-from fedfm_sim.experiments.compare import compare
+from fedfm_sim.experiments.compare import MEASURES, Comparison, compare
 from fedfm_sim.experiments.workshop import Workshop
 from fedfm_sim.simulation.model import FederationModel
 
@@ -114,3 +114,27 @@ def test_a_killed_study_takes_no_result_of_an_earlier_one(
     fresh = compare("quickstart", over, [0], longer)
     pd.testing.assert_frame_equal(again.runs, fresh.runs, check_exact=True)
     assert sorted(path.name for path in tmp_path.glob("*/report.html")) == []
+
+
+def test_means_have_students_interval_and_epsilon_that_of_the_largest() -> None:
+    """Two rules on two seeds by hand: t(0.975, 1) = 12.7062, for both together 25.4517."""
+    measures = dict.fromkeys(MEASURES, 0.0) | {"epsilon_star": 9.0}
+    runs = pd.DataFrame({"price": "1", "seed": [0, 1], **measures, "accuracy_after": [0.5, 0.7]})
+    tried = pd.DataFrame(
+        [(0, 0, 4.0), (1, 0, 6.0), (1, 1, 3.0)], columns=["seed", "participant", "gain"]
+    ).assign(price="1", kind="honest", action="x", error=1.0, rounds=3)
+    found = Comparison("by-hand", ("price",), runs, tried)
+    low, high = found.ends
+    half = 12.7062 * 0.1
+    assert [low["accuracy_after"].item(), high["accuracy_after"].item()] == pytest.approx(
+        [0.6 - half, 0.6 + half], rel=1e-5
+    )
+    # The first gains 5 in the mean, the second (0 + 3) / 2: not the mean of each run's largest.
+    assert found.table["epsilon_star"].item() == 5
+    assert low["epsilon_star"].item() == 0
+    assert high["epsilon_star"].item() == pytest.approx(1.5 + 12.7062 * 1.5, rel=1e-5)
+    assert found.cells["epsilon_star"].item() == "5.000\n0.000 to 20.559"
+    alone = Comparison("by-hand", ("price",), runs[:1], tried[:1])
+    assert alone.cells["accuracy_after"].item() == "0.500"
+    # Three rounds of one seed: t(0.975, 2) = 4.302653.
+    assert alone.epsilon["1"].high == pytest.approx(4 + 4.302653, rel=1e-6)

@@ -116,9 +116,11 @@ def test_a_solved_game_is_the_same_whenever_it_is_asked() -> None:
     assert json.dumps(one.summary) == json.dumps(two.summary) == json.dumps(one.summary)
     assert one.summary["replicates"] == 2
     gains = one.summary["exploitability"][0]
-    assert (gains["attack"], gains["gain"], gains["low"], gains["high"]) == ("backdoor", 4, 2, 6)
+    # t(0.975, 1) = 12.7062 standard errors of 2.
+    assert (gains["attack"], gains["gain"], gains["low"]) == ("backdoor", 4, 0)
+    assert gains["high"] == pytest.approx(4 + 12.7062 * 2, rel=1e-5)
     assert isinstance(one, AttackGame)
-    assert one.exploited_rows()[0]["gains over contributing"] == "4.00 (2.00 to 6.00)"
+    assert one.exploited_rows()[0]["gains over contributing"] == "4.00 (0.00 to 29.41)"
 
 
 def test_seeds_of_single_profiles_are_not_those_of_all() -> None:
@@ -136,3 +138,6 @@ def test_a_designs_words() -> None:
     assert "participant 2 (malicious, seed 4): backdoor in round 1" in made.lines()[1]
     # 0.5 (1 + 10 x 0.5) over the mean benefit of 2.5.
     assert made.summary["ratios"][0]["ratio"] == pytest.approx(3 / 2.5)
+    # The third of three seeds needs the most as often as each of the others.
+    assert made.summary["new_seed"] == pytest.approx(1 / 3)
+    assert "with a chance of 33%" in made.lines()[2]

@@ -35,10 +35,12 @@ def result() -> Any:
 
 
 def test_lines_and_bars_are_the_tables_numbers(result: Any) -> None:
-    accuracy, attack = result.plot("accuracy").get_lines()
+    accuracy, attack, lost = result.plot("accuracy").get_lines()
     before = result.summary["accuracy_before"]
     assert accuracy.get_ydata().tolist() == [before, *result.rounds["accuracy"]]
     assert attack.get_ydata().tolist() == result.rounds["attack_success"].tolist()
+
+    assert lost.get_ydata().tolist() == result.rounds["accuracy_lost"].tolist()
 
     means = result.participants.groupby("participant")["utility"].mean()
     bars = [bar.get_height() for bar in result.plot("utility").patches[: len(means)]]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.intervals import share
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.auditing.population import Population
 from fedfm_sim.mechanisms.auditing.probes import PROBES
@@ -80,6 +81,16 @@ class Finding:
         return float((self.values > ROUNDING).mean()) if self.applies else float("nan")
 
     @property
+    def share_interval(self) -> tuple[float, float]:
+        """The exact 95 % interval of the share of populations in which a violation is found.
+
+        Clopper and Pearson's, which covers it at least as often; NaN as for the mean.
+        """
+        if not self.applies:
+            return float("nan"), float("nan")
+        return share(int((self.values > ROUNDING).sum()), self.instances)
+
+    @property
     def verdict(self) -> str:
         """Say "violated", "not violated" (which proves nothing) or "does not apply"."""
         if not self.applies:
@@ -91,7 +102,10 @@ class Finding:
         if not self.applies:
             return self.why
         if self.worst <= ROUNDING:
-            return f"no violation in {self.instances} instances"
+            return (
+                f"no violation in {self.instances} instances: found in at most "
+                f"{self.share_interval[1]:.1%} of populations (95 %)"
+            )
         return f"instance {self.worst_instance}: {self.happening}"
 
 
@@ -166,6 +180,8 @@ class AuditReport:
                 "worst": each.worst if each.applies else None,
                 "mean": each.mean if each.applies else None,
                 "share_violated": each.share_violated if each.applies else None,
+                "share_low": each.share_interval[0] if each.applies else None,
+                "share_high": each.share_interval[1] if each.applies else None,
                 "unit": each.unit,
                 "measure": each.measure,
                 "lower_bound": each.lower_bound,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from fedfm_sim.agents.actions import HONEST
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.reporting.population import (
     draw_panel,
     measured_line,
@@ -33,7 +37,8 @@ class PopulationResult:
         What ``--json`` prints: deterministic but for the key ``timing``.
     rounds : DataFrame
         One row per round: ``share:`` of each action, ``success:`` and ``leakage:`` of each
-        as measured, accuracy, one standard deviation of the surface
+        as measured, accuracy, what of it is lost against all contributing
+        (``accuracy_lost``, NaN where that was not measured), one standard deviation of the surface
         (``accuracy_deviation``, ``success_deviation:``), the terms of Eq. 12 as means
         per participant, and totals of money.
     actions : tuple of str
@@ -89,6 +94,7 @@ def round_row(
         "price": faced.price,
         "accuracy": outcome.accuracy,
         "accuracy_deviation": deviation.accuracy,
+        "accuracy_lost": _all_honest(source) - outcome.accuracy,
         **{f"share:{name}": float(shares[a]) for name, a in each.items()},
         **{f"success:{name}": float(outcome.success[a]) for name, a in each.items()},
         **{f"success_deviation:{name}": float(deviation.success[a]) for name, a in each.items()},
@@ -103,6 +109,16 @@ def round_row(
     }
 
 
+def _all_honest(source: MeasuredOutcomes) -> float:
+    """Return the accuracy where all contribute; NaN where that was not measured."""
+    if HONEST not in source.actions:
+        return float("nan")
+    try:
+        return source.outcome(np.array([float(name == HONEST) for name in source.actions])).accuracy
+    except UserError:
+        return float("nan")
+
+
 def summarise(
     scenario: Scenario,
     seed: int,
@@ -115,6 +131,8 @@ def summarise(
     last = rounds.iloc[-1] if len(rounds) else None
     actions = source.actions
     success = 0.0 if last is None else max(float(last[f"success:{name}"]) for name in actions)
+    lost = None if last is None else float(last["accuracy_lost"])
+    lost = None if lost is None or isnan(lost) else lost
     summary: dict[str, Any] = {
         "scenario": scenario.name,
         "seed": seed,
@@ -124,6 +142,7 @@ def summarise(
         "accuracy_after": None if last is None else float(last["accuracy"]),
         "attack_success": success,
         "actions": list(actions),
+        "accuracy_lost": lost,
         "shares": {} if last is None else {name: float(last[f"share:{name}"]) for name in actions},
         "utility_by_kind": {} if last is None else {"all": float(rounds["utility"].mean())},
         "leakage": float(rounds["privacy"].mean()) if len(rounds) else 0.0,
