@@ -113,7 +113,7 @@ def _by_round(result: Run) -> Table:
         "round",
         "accuracy",
         "attack success",
-        "lost to attackers",
+        "accuracy lost",
         "price",
         "paid",
         "fines",
