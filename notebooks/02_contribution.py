@@ -69,7 +69,9 @@ pd.Series(errors).unstack().round(3)
 
 # %%
 found = evaluate(saturating, "permutation", budget=200, rng=np.random.default_rng(1))
-plt.errorbar(range(10), found.values, yerr=found.intervals()[1] - found.values, fmt="o", label="sampled")
+plt.errorbar(
+    range(10), found.values, yerr=found.intervals()[1] - found.values, fmt="o", label="sampled"
+)
 plt.plot(range(10), exact, "k_", ms=14, label="exact")
 plt.xlabel("player")
 plt.ylabel("Shapley value")

@@ -75,8 +75,8 @@ def test_sampled_contributions_at_forty_coalitions(truth: ModuleType, method: st
 def test_all_of_them(truth: ModuleType) -> None:
     """Every line of the table, at the draws that the command takes."""
     for line in truth.intervals(1000, 4):
-        least = 0.72 if line.stated == "75%" else 0.91 if "vote" in line.interval else 0.93
+        least = 0.72 if line.stated == "75%" else 0.88 if "vote" in line.interval else 0.92
         assert line.covered >= least, line
-        if line.stated == "95 %" and "players" not in line.interval:
-            assert line.covered <= 0.97, line
+        if line.stated == "95 %" and line.draws >= 700:
+            assert line.covered <= 0.98, line
         assert not line.false_alarms > 0.06, line

@@ -50,7 +50,9 @@ class Contribution:
     def intervals(self, level: float = LEVEL) -> tuple[Values, Values] | None:
         """Return Student's interval of each sampled value, low and high; None of exact ones.
 
-        Each for itself; as wide again as truncation may hide. NaN as the standard errors are.
+        Each for itself, and wider by what truncation may hide; NaN as the standard errors are.
+        At 0.95 they cover 93 to 99 % in games as federations are, and 90 to 97 % in games of
+        votes, where a player is rarely pivotal (``benchmarks/truth_intervals.py``).
         """
         if self.standard_errors is None or self.degrees is None:
             return None
