@@ -12,6 +12,7 @@ from fedfm_sim.learning.backbone import load_backbone
 from fedfm_sim.mechanisms.theory.holdup import HoldUp
 from fedfm_sim.scenarios.loader import load_lock
 from fedfm_sim.simulation.departure import Departure
+from fedfm_sim.simulation.deviations import rounds_tried
 from fedfm_sim.simulation.population.result import PopulationResult
 from fedfm_sim.simulation.result import RunResult
 
@@ -34,16 +35,16 @@ def load(folder: str | Path) -> RunResult | PopulationResult:
     if scenario.outcomes.source == "measured":
         actions = tuple(summary["actions"])
         return PopulationResult(scenario, seed, summary, kept.read_table("rounds"), actions)
-    deviations = kept.read_table("deviations")
+    rounds, deviations = kept.read_table("rounds"), kept.read_table("deviations")
     layout = adapter_layout(load_backbone(scenario.backbone), scenario.lora)
     return RunResult(
         scenario,
         seed,
         summary,
-        kept.read_table("rounds"),
+        rounds,
         kept.read_table("participants"),
         deviations,
-        deviation_test(deviations),
+        deviation_test(deviations, rounds_tried(scenario, len(rounds))),
         kept.read_table("journal"),
         kept.adapter(layout),
         _departure(kept, summary["departure"]),
