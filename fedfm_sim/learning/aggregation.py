@@ -126,6 +126,9 @@ class AggregationRule(Plugin):
 
     #: Whether the server sees nothing of updates but their mean.
     hides_updates: ClassVar[bool] = False
+    #: Whether the model moves by the plain sum of the changes sent, at weights that depend on
+    #: declared samples and on who arrived alone; then noises add up, and protect in the sum.
+    sums: ClassVar[bool] = False
     #: Whether the server trains on its validation data, as `Uploads.server` tells.
     needs_server_update: ClassVar[bool] = False
 
@@ -157,6 +160,7 @@ class FedAvg(AggregationRule):
 
     knowledge: ClassVar[str] = "that nobody is malicious"
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
+    sums: ClassVar[bool] = True
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the weighted mean."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,9 +25,19 @@ from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone, example_losses, module_at
 from fedfm_sim.learning.examples import Examples
 
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+
 
 class TrainingSettings(Settings):
     """Local training of one round."""
+
+    #: Whose privacy `spends` is about.
+    unit: ClassVar[str] = "example"
+    #: How units come into a step, and what is added.
+    scheme: ClassVar[str] = (
+        "Poisson sampling: each step draws every example by itself, and adds Gaussian noise"
+    )
 
     epochs: int = Field(default=2, ge=1, le=1000)
     batch_size: int = Field(default=16, ge=1, le=4096)
@@ -43,6 +53,24 @@ class TrainingSettings(Settings):
         default=0.0, ge=0, description="noise of DP-SGD over the bound (Abadi et al. 2016)"
     )
     freeze_a: bool = Field(default=False, description="train B alone, FFA-LoRA (Sun et al. 2024)")
+
+    def spends(self, examples: int) -> DpEvent | None:
+        """Return what training on so many examples spends of one's privacy; None without DP-SGD.
+
+        Every step draws each example with the same chance, apart from all others, and adds
+        noise to the sum, whoever was drawn (Abadi et al. 2016). Other private training is a
+        subclass that a rule prescribes, with an event of its own.
+        """
+        if self.example_clip is None:
+            return None
+        from dp_accounting import GaussianDpEvent, NoOpDpEvent, PoissonSampledDpEvent
+        from dp_accounting import SelfComposedDpEvent as Repeated
+
+        if not examples:
+            return NoOpDpEvent()
+        noisy = GaussianDpEvent(self.example_noise)
+        step = PoissonSampledDpEvent(sampling_rate(examples, self), noisy)
+        return Repeated(step, private_steps(examples, self))
 
 
 @dataclass(frozen=True)
@@ -87,8 +115,13 @@ def batch_plan(count: int, settings: TrainingSettings, rng: np.random.Generator)
 def _poisson_plan(count: int, settings: TrainingSettings, rng: np.random.Generator) -> Plan:
     """Return as many steps as without DP, each example in each with the same chance."""
     rate = sampling_rate(count, settings)
-    steps = settings.epochs * -(-count // settings.batch_size)
-    return [np.flatnonzero(rng.random(count) < rate) for _ in range(steps)]
+    steps = range(private_steps(count, settings))
+    return [np.flatnonzero(rng.random(count) < rate) for _ in steps]
+
+
+def private_steps(count: int, settings: TrainingSettings) -> int:
+    """Return how many steps of DP-SGD a participant with ``count`` examples takes in a round."""
+    return settings.epochs * -(-count // settings.batch_size)
 
 
 def sampling_rate(count: int, settings: TrainingSettings) -> float:
@@ -314,6 +347,7 @@ def _private_gradients(
     losses, gradients = _mean_gradients(
         backbone, layout, layers, own, batch, torch.ones(active * width, 1)
     )
+    gradients = gradients.nan_to_num(0.0, 0.0, 0.0)  # one bad example must not show in the sum
     bound = settings.example_clip or 0.0
     scale = (bound / gradients.norm(dim=1).clamp(min=1e-30)).clamp(max=1.0)
     scale *= (weights.reshape(-1) > 0).float()

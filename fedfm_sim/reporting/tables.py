@@ -24,6 +24,8 @@ def print_result(result: Run, console: Console) -> None:
         print_departure(result.departure, console)
     for line in ownership_lines(summary):
         console.print(line)
+    for line in privacy_lines(summary):
+        console.print(line, markup=False)
     for line in deviation_lines(summary):
         console.print(line)
 
@@ -36,6 +38,37 @@ def model_line(summary: Mapping[str, Any]) -> str:
         f"lost to attackers {summary['accuracy_lost']:.1%} a round, "
         f"money error {summary['money_error']:.1e}"
     )
+
+
+def privacy_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what was spent of differential privacy, and what that assumes, two lines each."""
+    lines, stated = [], summary["privacy_spent"]
+    while stated is not None:
+        lines += [
+            f"privacy: {privacy_statement(stated)}",
+            "  assumes: " + "; ".join(stated["assumes"]),
+        ]
+        stated = stated.get("also")
+    return lines
+
+
+def privacy_statement(stated: Mapping[str, Any]) -> str:
+    """Return one statement of epsilon in words, without what it assumes."""
+    who = f", of participant {stated['participant']}" if stated["participant"] is not None else ""
+    text = (
+        f"epsilon {_bound(stated['epsilon'])} at delta {stated['delta']:g}, "
+        f"{stated['adjacency']}{who}"
+    )
+    if "epsilon_of_uploads" in stated:
+        text += f"; {_bound(stated['epsilon_of_uploads'])} towards who sees single uploads"
+    if stated.get("unprotected"):
+        bare = ", ".join(map(str, stated["unprotected"]))
+        text += f"; no bound for participants {bare}, who sent data unprotected"
+    return text
+
+
+def _bound(epsilon: float | None) -> str:
+    return "unbounded" if epsilon is None else f"{epsilon:.2f}"
 
 
 def deviation_lines(summary: Mapping[str, Any]) -> list[str]:

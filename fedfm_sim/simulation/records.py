@@ -15,6 +15,7 @@ from fedfm_sim.mechanisms.contribution import Contribution, evaluate, is_sampled
 from fedfm_sim.security.detection import detection_auc
 from fedfm_sim.simulation.deviations import COLUMNS
 from fedfm_sim.simulation.play import Play
+from fedfm_sim.simulation.privacy_budget import released
 from fedfm_sim.simulation.settlement import Settlement
 
 #: A round's coalition game valued, by scheme; None where it was not due.
@@ -108,6 +109,7 @@ def participant_rows(
     amounts = {line.name: np.asarray(utility[line.name]) for line in LINES}
     sums = {"reward": np.asarray(utility.reward), "utility": np.asarray(utility.total)}
     norms = np.sqrt(np.maximum(np.diag(play.gram), 0))
+    gone = released(play)
     return [
         {
             "round": play.updates.number + 1,
@@ -120,6 +122,7 @@ def participant_rows(
             "weight": float(play.weights[k]),
             "suspicion": float(play.suspicion[k]),
             "update_norm": float(norms[k]),
+            **{name: float(values[k]) for name, values in gone.items()},
             "audited": bool(settled.audited[k]),
             "convicted": bool(settled.convicted[k]),
             "sold": play.sales[k].money if k in play.sales else np.nan,

@@ -14,7 +14,12 @@ from fedfm_sim.agents.ledger import LINES, REWARD
 from fedfm_sim.games.deviation import DeviationTest, deviation_test
 from fedfm_sim.reporting.figures import draw
 from fedfm_sim.reporting.html import write_report
-from fedfm_sim.reporting.tables import deviation_lines, model_line, ownership_lines
+from fedfm_sim.reporting.tables import (
+    deviation_lines,
+    model_line,
+    ownership_lines,
+    privacy_lines,
+)
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.departure import Departure
 from fedfm_sim.simulation.deviations import rounds_tried
@@ -86,7 +91,12 @@ class RunResult:
             f"RunResult({own['scenario']}, seed {self.seed}: {own['rounds']} rounds of "
             f"{own['participants']} participants, {own['status']})"
         )
-        lines = [model_line(own), *ownership_lines(own), *deviation_lines(own)]
+        lines = [
+            model_line(own),
+            *ownership_lines(own),
+            *privacy_lines(own),
+            *deviation_lines(own),
+        ]
         return "\n  ".join([head, *lines])
 
 
@@ -120,7 +130,7 @@ def collect(
         "accuracy_lost": float(rounds["accuracy_lost"].mean()) if len(rounds) else 0.0,
         "leakage": _mean(participants, "privacy"),
         "megabytes": float(rounds["megabytes"].sum()) if len(rounds) else 0.0,
-        "privacy_spent": privacy_spent(model.setting, len(rounds)),
+        "privacy_spent": privacy_spent(model.setting, participants),
         "marks": marks_read(model.setting),
         "theft": theft(model.setting, participants),
         "departure": None if departure is None else departure.summary,

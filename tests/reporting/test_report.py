@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from rich.console import Console
 
 import fedfm_sim as fs
 from fedfm_sim.reporting.figures import FIGURES
+from fedfm_sim.reporting.tables import print_result
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +30,9 @@ def result() -> Any:
             "participants.malicious=1",
             "rounds=2",
             "training.epochs=1",
+            "training.example_clip=1",
+            "training.example_noise=0.9",
+            'protection={name="gaussian-mechanism", noise_multiplier=0.3}',
             "contribution.every=1",
             "contribution.examples=10",
             "deviations.rounds=1",
@@ -78,5 +86,22 @@ def test_a_result_tells_of_itself_in_a_few_lines(result: Any) -> None:
     lines = repr(result).splitlines()
     assert "quickstart, seed 1: 2 rounds of 4 participants, finished" in lines[0]
     assert f"-> {result.summary['accuracy_after']:.1%}" in lines[1]
-    assert len(lines) <= 5
+    assert len(lines) <= 9
     assert result.to_frame()["round"].tolist() == [1, 2]
+
+
+def test_what_was_spent_of_privacy_is_said_with_what_it_assumes(
+    result: Any, tmp_path: Path
+) -> None:
+    stated = result.summary["privacy_spent"]
+    page = unescape(result.report(tmp_path / "report.html").read_text(encoding="utf-8"))
+    shown = io.StringIO()
+    print_result(result, Console(file=shown, width=1000))
+    for own in (stated, stated["also"]):
+        for told in (page, shown.getvalue(), repr(result)):
+            assert f"epsilon {own['epsilon']:.2f} at delta 1e-05, {own['adjacency']}" in told
+            assert all(line in told for line in own["assumes"])
+        assert all(event in page for event in own["spent"])
+    assert stated["adjacency"].endswith("example")
+    assert f"{stated['also']['epsilon_of_uploads']:.2f} towards who sees single uploads" in page
+    json.dumps(result.summary, allow_nan=False)

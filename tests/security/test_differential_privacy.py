@@ -15,6 +15,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout, initial_adapter
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
+from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import TrainingSettings, example_gradients, train
 from fedfm_sim.security.privacy.accounting import calibrated_noise, epsilon
 from fedfm_sim.security.privacy.protection import GaussianMechanism, Quantise, RandomK, TopK
@@ -150,6 +151,21 @@ def test_dp_sgd_is_the_slow_obvious_sum(
         row = row - 0.1 * cut.sum(0) / 8
     assert float((trained - row).abs().max()) < 1e-5
     assert float((trained - start).abs().max()) > 1e-3
+
+
+def test_one_example_that_is_no_number_does_not_show_in_dp_sgd(
+    backbone: Backbone, layout: AdapterLayout, digits: SplitData
+) -> None:
+    shard = digits.private.select(slice(0, 4))
+    images = shard.inputs["pixel_values"].clone()
+    images[0] = torch.nan
+    broken = Examples({**shard.inputs, "pixel_values": images}, shard.labels)
+    start = initial_adapter(backbone, layout, 0)
+    settings = PRIVATE.model_copy(update={"batch_size": 4})
+    moved = train(backbone, layout, start[None], [broken], settings, [rng()]).adapters[0]
+    each = example_gradients(backbone, layout, start, shard.select(slice(1, 4)))
+    cut = each * (0.5 / each.norm(dim=1, keepdim=True)).clamp(max=1)
+    assert float((moved - (start - 0.1 * cut.sum(0) / 4)).abs().max()) < 1e-5
 
 
 def test_dp_sgd_has_the_noise_it_says_and_each_its_own(

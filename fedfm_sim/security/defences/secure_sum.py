@@ -28,6 +28,7 @@ class SecureSum(AggregationRule):
     knowledge: ClassVar[str] = "that nobody is malicious"
     source: ClassVar[str] = "Bonawitz et al., CCS 2017"
     hides_updates: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share that never answers")
     threshold: float = Field(default=0.5, gt=0, le=1, description="share that has to stay")

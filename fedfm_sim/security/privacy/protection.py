@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -10,6 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from fedfm_sim.core.settings import Plugin
+
+if TYPE_CHECKING:
+    from dp_accounting import DpEvent
 
 
 class Protection(Plugin):
@@ -22,6 +25,8 @@ class Protection(Plugin):
     summary: ClassVar[str] = "send the update as it is"
     #: Where it was published.
     source: ClassVar[str] = ""
+    #: Whose privacy `spends` is about.
+    unit: ClassVar[str] = "participant"
 
     def protect(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
         """Return what is sent (P,) in place of the update, both about the reference."""
@@ -31,15 +36,32 @@ class Protection(Plugin):
         """Return the bytes that an update of so many numbers takes on its way."""
         return 4.0 * numbers
 
+    def spends(self, uploads: float) -> DpEvent | None:
+        """Return what one upload spends of differential privacy; None where none is promised.
+
+        Parameters
+        ----------
+        uploads : float
+            How many times the variance of this upload's own noise is in what is seen of it:
+            1 where it is seen by itself, m in the plain sum of m protected ones. Noise that
+            does not add up to noise of its kind counts as that of a single upload.
+
+        Returns
+        -------
+        DpEvent or None
+            An event of dp-accounting, of adding or removing one `unit`'s data.
+        """
+        return None
+
 
 class GaussianMechanism(Protection):
     """Client-level differential privacy of each upload (McMahan et al. 2018).
 
     The change of the factors is cut to length ``clip``, and Gaussian noise of standard
     deviation ``noise_multiplier clip / sqrt(participants)`` is added by each, so that the
-    plain sum of all has ``noise_multiplier clip``. What epsilon that is worth,
-    `accounting.epsilon` says; a single upload by itself has less noise and so a
-    weaker guarantee.
+    plain sum of so many has ``noise_multiplier clip``. With m of them in the sum the
+    multiplier is ``noise_multiplier sqrt(m / participants)``: who stays out, drops out or
+    attacks adds none, and a single upload by itself has the weakest guarantee.
     """
 
     summary: ClassVar[str] = "clip the update and add Gaussian noise"
@@ -55,6 +77,12 @@ class GaussianMechanism(Protection):
         noise = torch.from_numpy(rng.standard_normal(len(change), dtype=np.float32))
         deviation = self.noise_multiplier * self.clip / self.participants**0.5
         return torch.add(reference + change, noise, alpha=deviation)
+
+    def spends(self, uploads: float) -> DpEvent:
+        """Return Gaussian noise of the multiplier that so many uploads have in their sum."""
+        from dp_accounting import GaussianDpEvent
+
+        return GaussianDpEvent(self.noise_multiplier * (uploads / self.participants) ** 0.5)
 
 
 class TopK(Protection):
