@@ -100,7 +100,7 @@ def attack_membership(setting: Setting, training: TrainingSettings) -> list[floa
             federation.adapter,
             rows[k],
             shard,
-            setting.holdings.held_out[k],
+            setting.holdings.others[k],
             setting.holdings.shadow(k),
             setting.streams.generator("membership", k),
         )
@@ -221,7 +221,7 @@ def tokens() -> None:
     for name in ("T", "notes", "from grad B at the start", "from grad A at the start"):
         table.add_column(name, justify="right")
     table.add_column("from grad A later", justify="right")
-    notes = load_notes_split().private
+    notes, words = load_notes_split().private, len(embeddings)
     told: dict[int, list[list[float]]] = {}
     for k in range(200):
         note = notes.select([k])
@@ -233,8 +233,8 @@ def tokens() -> None:
             gradient = example_gradients(backbone, layout, adapter, note)
             grad_a, grad_b = (p[0] for p in layout.pair(layout.views(gradient), module))
             a = layout.pair(layout.views(adapter[None]), module)[0][0]
-            shares.append(recovered_share(tokens_from_b(grad_b, a, embeddings), present))
-            shares.append(recovered_share(tokens_from_a(grad_a, embeddings), present))
+            shares.append(recovered_share(tokens_from_b(grad_b, a, embeddings), present, words))
+            shares.append(recovered_share(tokens_from_a(grad_a, embeddings), present, words))
         told.setdefault(len(present), []).append([shares[0], shares[1], shares[3]])
     for distinct in sorted(told):
         means = np.mean(told[distinct], axis=0)
@@ -316,7 +316,7 @@ def measured_bound(seed: int, noise: float) -> tuple[float, float, float, float]
                     federation.adapter,
                     row,
                     setting.holdings.shards[k],
-                    setting.holdings.held_out[k],
+                    setting.holdings.others[k],
                     setting.holdings.shadow(k),
                     setting.streams.generator("beliefs", k),
                 ),

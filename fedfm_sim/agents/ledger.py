@@ -59,7 +59,7 @@ LINES = (
     Line("fine", -1, "r: money lost to sanctions, fees of false reports included"),
     Line("cost", -1, "c: money that work and effort cost"),
     Line("reputation", +1, "R: trust, in [0, 1]", "reputation"),
-    Line("privacy", -1, "P: leakage by the scenario's measure, in [0, 1]", "privacy"),
+    Line("privacy", -1, "P: leakage by the scenario's measure, in the mean 0 for none", "privacy"),
     Line("efficiency", -1, "E: the burden of Eq. 16", "efficiency"),
 )
 

@@ -174,7 +174,7 @@ def probes_of(setting: Setting, client: int, played: Iterable[str]) -> Probes:
         holdings.test,
         tuple(holdings.held_out),
         holdings.shards[client],
-        holdings.held_out[client],
+        holdings.others[client],
         trigger.triggered_test(holdings.test) if attacks else None,
     )
 

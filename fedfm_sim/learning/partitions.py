@@ -151,15 +151,12 @@ def private_shards(
     rng = streams.generator("partition")
     shards = []
     parts = partition(private.groups.numpy(), participants, settings, rng)
-    shifted = round(settings.concept_shift * participants)
     for k, part in enumerate(parts):
         draw = streams.generator("shard", k)
         shard = private.select(draw.permutation(part))
         shard = in_domain(shard, settings.domains[k % len(settings.domains)], draw)
         shard = duplicate(shard, settings.duplicates)
-        shard = noisy_labels(shard, settings.noise_of(k), classes, draw)
-        if k >= participants - shifted:
-            shard = concept_shift(shard, classes)
+        shard = labelled_by(shard, k, participants, classes, settings, draw)
         if settings.secrets:
             names = SLOTS["name"]
             code = f"{streams.generator('secret', k).integers(10_000):04d}"
@@ -167,6 +164,20 @@ def private_shards(
             shard = shard.select(draw.permutation(len(shard)))
         shards.append(shard)
     return shards
+
+
+def labelled_by(
+    shard: Examples,
+    participant: int,
+    participants: int,
+    classes: int,
+    settings: DataSettings,
+    rng: np.random.Generator,
+) -> Examples:
+    """Return examples as one of so many participants labels them: with its noise and its shift."""
+    shard = noisy_labels(shard, settings.noise_of(participant), classes, rng)
+    shifted = round(settings.concept_shift * participants)
+    return concept_shift(shard, classes) if participant >= participants - shifted else shard
 
 
 def in_domain(shard: Examples, name: str, rng: np.random.Generator) -> Examples:

@@ -11,7 +11,13 @@ from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.datasets import DATASETS, SplitData
 from fedfm_sim.learning.examples import Examples
-from fedfm_sim.learning.partitions import across_domains, at_round, in_domain, private_shards
+from fedfm_sim.learning.partitions import (
+    across_domains,
+    at_round,
+    in_domain,
+    labelled_by,
+    private_shards,
+)
 from fedfm_sim.scenarios.schema import Scenario
 
 #: With this many examples of a class a participant is said to cover it.
@@ -30,8 +36,10 @@ class Holdings:
     shards, plain : lists of n Examples
         Each participant's data in its domain, and the same before the domain.
     held_out : list of n Examples
-        Test examples in each participant's domain: the non-members of
-        membership inference.
+        Test examples in each participant's domain, with their true labels.
+    others : list of n Examples
+        The same with the labels that the participant would give them: examples of its
+        distribution that it never saw, the non-members of membership inference.
     validation, test : Examples
         Spread evenly over the participants' domains.
     """
@@ -42,6 +50,7 @@ class Holdings:
     shards: list[Examples]
     plain: list[Examples]
     held_out: list[Examples]
+    others: list[Examples]
     validation: Examples
     test: Examples
 
@@ -50,6 +59,11 @@ class Holdings:
         """Load the data and deal it out."""
         settings, count = scenario.data, scenario.participants.count
         data, domains = DATASETS[settings.name](), settings.domains
+        held_out, others = [], []
+        for k in range(count):
+            draw = streams.generator("held-out", k)
+            held_out.append(in_domain(data.test, domains[k % len(domains)], draw))
+            others.append(labelled_by(held_out[k], k, count, data.classes, settings, draw))
         undomained = settings.model_copy(update={"domains": ("original",)})
         return cls(
             scenario,
@@ -57,10 +71,8 @@ class Holdings:
             data,
             private_shards(data.private, count, data.classes, settings, streams),
             private_shards(data.private, count, data.classes, undomained, streams),
-            [
-                in_domain(data.test, domains[k % len(domains)], streams.generator("held-out", k))
-                for k in range(count)
-            ],
+            held_out,
+            others,
             across_domains(data.validation, domains, streams.generator("validation")),
             across_domains(data.test, domains, streams.generator("test")),
         )
@@ -85,6 +97,12 @@ class Holdings:
             number,
             self.scenario.rounds,
         )
+
+    def others_at(self, participant: int, number: int) -> Examples:
+        """Return the non-members, drifted as the participant's own data in round ``number``."""
+        at_once = self.scenario.data.model_copy(update={"arrival": "at-once"})
+        others, rounds = self.others[participant], self.scenario.rounds
+        return at_round(others, self.data.test, at_once, number, rounds)
 
     def shadow(self, participant: int) -> Examples:
         """Return public data as the participant's domain shows it: what an attacker can have."""

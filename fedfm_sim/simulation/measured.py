@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.simulation.measurements import MEASURES, Measurements
+from fedfm_sim.simulation.measurements import MEASURES, Measurements, bounds
 from fedfm_sim.simulation.outcomes import Outcome, checked_shares
 
 
@@ -88,7 +88,8 @@ class MeasuredOutcomes:
         means, deviations = dict(self._constants), dict.fromkeys(self._constants, 0.0)
         for name, fitted in self.fitted.items():
             mean, deviation = fitted.predict(at, return_std=True)
-            means[name], deviations[name] = float(np.clip(mean[0], 0, 1)), float(deviation[0])
+            means[name] = float(np.clip(mean[0], *bounds(name)))
+            deviations[name] = float(deviation[0])
         return self._assembled(means), self._assembled(deviations)
 
     def _inside(self, shares: Array) -> Array:

@@ -25,7 +25,7 @@ from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.outcomes import TrainedOutcomes, checked_shares
 
-#: What is measured of each action, each in [0, 1].
+#: What is measured of each action.
 MEASURES = ("success", "detection", "leakage")
 
 #: Sections of a scenario that outcomes at given shares depend on.
@@ -35,6 +35,11 @@ FEDERATION = (
 )
 
 _METADATA = b"fedfm-sim"
+
+
+def bounds(column: str) -> tuple[float, float]:
+    """Return between what the numbers of a column lie; leakage, less chance's, has a sign."""
+    return (-2.0, 2.0) if column.startswith("leakage:") else (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ class Measurements:
     workload : Workload
     rows : DataFrame
         One row per federation: ``scenario``, ``seed`` and ``digest`` of its lock file name
-        the run; ``share:``, ``success:``, ``detection:`` and ``leakage:`` with each action,
-        and ``accuracy``, are numbers in [0, 1].
+        the run; ``share:``, ``success:`` and ``detection:`` with each action, and
+        ``accuracy``, are numbers in [0, 1], and ``leakage:`` in [-2, 2].
 
     Raises
     ------
@@ -90,10 +95,11 @@ class Measurements:
             raise UserError(f"measured runs: missing or unknown columns: {wrong}")
         if self.rows.empty:
             raise UserError("measured runs: there is none")
-        numbers = self.rows[[*self.share_columns, *self.outputs]].to_numpy(np.float64)
-        # Written so that NaN fails.
-        if not ((numbers >= 0) & (numbers <= 1)).all():
-            raise UserError("measured runs: shares and outcomes must be numbers in [0, 1]")
+        for name in (*self.share_columns, *self.outputs):
+            numbers, (low, high) = self.rows[name].to_numpy(np.float64), bounds(name)
+            # Written so that NaN fails.
+            if not ((numbers >= low) & (numbers <= high)).all():
+                raise UserError(f"measured runs: {name} must be numbers in [{low:g}, {high:g}]")
         for shares in self.points:
             checked_shares(shares, self.actions)
 

@@ -244,7 +244,9 @@ class Play:
     def attack_success(self, attack: TriggerAttack) -> float:
         """Return the trigger's success on the new model, less its rate on the base model.
 
-        Over triggered test images that are not of the target class already.
+        Over triggered test images that are not of the target class already; at least 0. A
+        model that got better is fooled less than the base model, so that cutting at 0 adds
+        next to nothing: 0.000 to 0.005 in the mean of runs without an attack.
         """
         if attack not in self._success:
             evaluator, adapter = self.setting.evaluator, self.aggregate.adapter
@@ -253,8 +255,11 @@ class Play:
         return self._success[attack]
 
     def damage_of(self, participant: int) -> float:
-        """Return the test accuracy that the aggregate loses through one participant."""
-        return max(0.0, self._lost_through(self.accepted == participant))
+        """Return the test accuracy that the aggregate loses through one participant.
+
+        Below 0 where it gains: cut at 0, an attack without effect would earn by chance.
+        """
+        return self._lost_through(self.accepted == participant)
 
     @cached_property
     def accuracy_lost(self) -> float:

@@ -135,18 +135,21 @@ class Setting:
 
         A unit of work costs its money, its part of the burden ``beta E``, and
         its part of the privacy ``alpha P`` that a full share is expected to
-        cost, for an expected leakage P of (n,).
+        cost, for an expected leakage P of (n,). Where chance made that so low that work
+        would cost less than nothing, it costs nothing.
         """
         prices = self.scenario.prices
         burden = prices.efficiency * prices.flops * self.costs.gflops_per_unit
         privacy = prices.privacy * leakage / self.capacity
-        return Market(self.costs.linear + burden + privacy, self.costs.quadratic, self.capacity)
+        linear = np.maximum(self.costs.linear + burden + privacy, 0.0)
+        return Market(linear, self.costs.quadratic, self.capacity)
 
     def full_costs(self, units: Array, leakage: Array) -> Array:
-        """Return ``c + alpha P + beta E`` of doing ``units`` (n,) of work, money."""
+        """Return ``c + alpha P + beta E`` of doing ``units`` (n,) of work, money, at least 0."""
         prices, present = self.scenario.prices, units > 0
         burden = prices.efficiency * self.costs.burden(units, present)
-        return self.costs.cost(units) + burden + prices.privacy * leakage * present
+        privacy = prices.privacy * leakage * present
+        return np.asarray(np.maximum(self.costs.cost(units) + burden + privacy, 0.0))
 
 
 def _reference_trigger(attacks: dict[str, Attack]) -> TriggerAttack:

@@ -170,7 +170,7 @@ class RoundUpdates:
         """Return what ``sent`` (P,) gives away, by the scenario's measure.
 
         Members are the participant's own examples, others are test examples of the
-        same domain. One who stays out reveals nothing.
+        same domain and labelled alike. One who stays out reveals nothing.
         """
         if self._action(name).share == 0:
             return 0.0
@@ -183,7 +183,7 @@ class RoundUpdates:
                     self.reference,
                     sent,
                     self.setting.holdings.shard_at(participant, self.number),
-                    self.setting.holdings.held_out[participant],
+                    self.setting.holdings.others_at(participant, self.number),
                     self.setting.holdings.shadow(participant),
                     self._generator("membership", participant),
                 )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.adapters import LoraSettings
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
@@ -15,7 +20,7 @@ from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.security.privacy import LEAKAGE
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.model_inversion import generate_class, invert_class, likeness
-from fedfm_sim.security.privacy.property_inference import PropertyInference
+from fedfm_sim.security.privacy.property_inference import PropertyInference, error_avoided
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,16 @@ def test_class_shares_are_told_by_the_update(federation: Federation, digits: Spl
         np.concatenate([np.flatnonzero(labels.numpy() == c)[:4] for c in range(10)])
     )
     assert PropertyInference(shadows=24).leakage(observation(federation, digits, even)) == 0
+
+
+shares = st.lists(st.integers(0, 8), min_size=5, max_size=5).map(lambda n: np.array(n) / 8)
+
+
+@given(shares, shares)
+def test_shares_dealt_at_random_avoid_no_error_in_the_mean(guess: Array, truth: Array) -> None:
+    dealt = [error_avoided(guess, np.array(own)) for own in permutations(truth)]
+    assert np.mean(dealt) == pytest.approx(0, abs=1e-6)
+    assert error_avoided(truth, truth) == pytest.approx(float(np.ptp(truth) > 0))
 
 
 @pytest.mark.parametrize("name", sorted(set(LEAKAGE) - {"exposure"}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -50,11 +52,15 @@ def test_no_gradient_and_a_full_space_tell_nothing() -> None:
 
 def test_shares_by_hand() -> None:
     ids = np.array([1, 2, 3, 4])
-    assert recovered_share(ids, ids) == 1
-    assert recovered_share(np.array([1, 2]), ids) == 0.5
-    assert recovered_share(np.array([1, 9]), ids) == 0  # 1/4 found, half of it wrong
-    assert recovered_share(np.array([], dtype=np.int64), ids) == 0
-    assert recovered_share(np.arange(60), ids) < 0.1
+    assert recovered_share(ids, ids, 60) == 1
+    assert recovered_share(np.array([1, 2]), ids, 60) == 0.5
+    assert recovered_share(np.array([1, 9]), ids, 60) == 1 / 4 - 1 / 56
+    assert recovered_share(np.array([], dtype=np.int64), ids, 60) == 0
+    assert recovered_share(np.arange(60), ids, 60) == 0  # all is no answer
+    # Of all answers of two tokens of six, the mean knows nothing.
+    guesses = [np.array(pair) for pair in combinations(range(6), 2)]
+    mean = np.mean([recovered_share(guess, np.array([1, 4, 5]), 6) for guess in guesses])
+    assert mean == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("count", [3, 5, 8])
@@ -90,5 +96,5 @@ def test_on_a_language_model(count: int, trained: bool) -> None:
         embeddings = first(model.model.embed_tokens.weight)
     from_a = tokens_from_a(grad_a, embeddings)
     from_b = tokens_from_b(grad_b, a, embeddings)
-    assert recovered_share(from_a, present) == (1 if trained and count <= RANK else 0)
-    assert recovered_share(from_b, present) == (1 if count < RANK else 0)
+    told = [recovered_share(found, present, VOCABULARY) for found in (from_a, from_b)]
+    assert told == [int(trained and count <= RANK), int(count < RANK)]

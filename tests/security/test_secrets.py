@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import gammaln
 from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
@@ -16,7 +17,13 @@ from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.security.privacy import secrets
 from fedfm_sim.security.privacy.leakage import Observation
-from fedfm_sim.security.privacy.secrets import Exposure, exposure, extract, secrets_in
+from fedfm_sim.security.privacy.secrets import (
+    Exposure,
+    chance_exposure,
+    exposure,
+    extract,
+    secrets_in,
+)
 
 BITS = 4 * np.log2(10)
 
@@ -95,11 +102,23 @@ def test_the_measure_is_the_largest_exposure_of_what_was_sent(
     monkeypatch.setattr(secrets, "exposure", told)
     both = plant(noted(3), canary("hugo", "0007"), 1)
     sent = federation.adapter + 1
-    assert Exposure().leakage(observed(federation, sent, both)) == pytest.approx(0.5)
+    chance = chance_exposure(2)
+    expected = (BITS / 2 - chance) / (BITS - chance)
+    assert Exposure().leakage(observed(federation, sent, both)) == pytest.approx(expected)
     assert all(row is sent for row in asked)
     assert Exposure().leakage(observed(federation, sent, noted(0))) == 0
     # Of an update that is no number, what it started from is asked.
     asked.clear()
     lost = torch.full_like(sent, torch.nan)
-    assert Exposure().leakage(observed(federation, lost, noted(3))) == pytest.approx(3 / BITS)
+    chance = chance_exposure(1)
+    expected = (3 - chance) / (BITS - chance)
+    assert Exposure().leakage(observed(federation, lost, noted(3))) == pytest.approx(expected)
     assert [row is federation.adapter for row in asked] == [True]
+
+
+def test_a_code_that_was_never_seen_leaks_nothing_in_the_mean() -> None:
+    # The mean of log2 N - log2 k over all ranks k of N codes is log2 N - log2(N!) / N.
+    mean = np.log2(10_000) - gammaln(10_001) / np.log(2) / 10_000
+    assert chance_exposure(1) == pytest.approx(mean, abs=1e-9)
+    ranks = np.random.default_rng(0).integers(1, 10_001, (200_000, 3)).min(1)
+    assert chance_exposure(3) == pytest.approx(np.mean(np.log2(10_000 / ranks)), abs=0.02)

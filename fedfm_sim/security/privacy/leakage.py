@@ -26,7 +26,8 @@ class Observation:
     members : Examples
         What the participant trained on: the truth to be guessed.
     others : Examples
-        As many examples or more of the same distribution that it never saw.
+        As many examples or more of the same distribution that it never saw, but for how
+        often each class comes up.
     shadow : Examples
         Data of that distribution in the attacker's own hands, to train shadow models on;
         none of the above.
@@ -42,10 +43,23 @@ class Observation:
     rng: np.random.Generator
 
     def balanced(self) -> tuple[Examples, Examples]:
-        """Return members and others, drawn to be equally many."""
-        size = min(len(self.members), len(self.others))
-        chosen = self.rng.permutation(len(self.others))[:size]
-        return self.members.select(slice(0, size)), self.others.select(chosen)
+        """Return members and others, drawn to be equally many of each class.
+
+        Classes are not equally hard: a model that never saw a participant of one easy class
+        would seem to know its examples. Empty where no class is in both.
+        """
+        inside, outside = self.members.groups.numpy(), self.others.groups.numpy()
+        drawn = self.rng.permutation(len(outside))
+        kept, chosen = [], []
+        for group in np.unique(inside):
+            own, other = np.flatnonzero(inside == group), drawn[outside[drawn] == group]
+            size = min(len(own), len(other))
+            kept.append(own[:size])
+            chosen.append(other[:size])
+        return (
+            self.members.select(np.sort(np.concatenate(kept))),
+            self.others.select(np.concatenate(chosen)),
+        )
 
 
 class LeakageMeasure(Plugin):
@@ -57,5 +71,9 @@ class LeakageMeasure(Plugin):
     source: ClassVar[str]
 
     def leakage(self, seen: Observation) -> float:
-        """Return P_k of Eq. 12 in the measure's unit; 0 means that nothing is learnt."""
+        """Return P_k of Eq. 12 in the measure's unit.
+
+        Where nothing is learnt it is 0 in the mean over what chance draws, and so below 0 about
+        as often as above: whoever cuts it at 0 would price chance.
+        """
         raise NotImplementedError

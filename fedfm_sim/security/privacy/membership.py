@@ -18,23 +18,30 @@ from fedfm_sim.security.privacy.leakage import LeakageMeasure, Observation
 class LossThreshold(LeakageMeasure):
     """The advantage of calling members those of low loss (Yeom et al. 2018).
 
+    Less the same of the base model, which saw none of them: that is 0 but for chance, and
+    chance that both models share, such as an example that is easy for any, cancels.
+
     With ``decimals`` the attacker sees the model's confidences masked, which is to say
     rounded: ``-log round(p)``, as a service that hides its model would give them.
     """
 
-    unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1]"
+    unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1] but for chance about 0"
     source: ClassVar[str] = "Yeom et al., CSF 2018"
     decimals: int | None = Field(default=None, ge=0, description="of masked confidences")
 
     def leakage(self, seen: Observation) -> float:
-        """Return the advantage; an update of NaN or Inf reveals nothing."""
+        """Return the advantage; an update of NaN or Inf reveals no more than what was there."""
         members, others = seen.balanced()
+        if not len(members):
+            return 0.0
         row = seen.sent if bool(torch.isfinite(seen.sent).all()) else seen.reference
         pool = Examples.concatenate([members, others])
-        losses = np.nan_to_num(seen.federation.evaluate(row[None], pool).losses[0], nan=1e30)
-        if self.decimals is not None:
-            losses = masked(losses, self.decimals)
-        return membership_advantage(losses[: len(members)], losses[len(members) :])
+        rows = torch.stack([row, seen.federation.initial])
+        found = np.nan_to_num(seen.federation.evaluate(rows, pool).losses, nan=1e30)
+        losses: Scores = found if self.decimals is None else masked(found, self.decimals)
+        inside, outside = np.split(losses, [len(members)], axis=1)
+        sent, base = map(membership_advantage, inside, outside)
+        return sent - base
 
 
 class LikelihoodRatio(LeakageMeasure):
@@ -46,14 +53,14 @@ class LikelihoodRatio(LeakageMeasure):
     examples, as with few shadows (Carlini et al. 2022, section VI). One-sided.
     """
 
-    unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1]"
+    unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1] but for chance about 0"
     source: ClassVar[str] = "Carlini et al., S&P 2022"
     shadows: int = Field(default=16, ge=2)
 
     def leakage(self, seen: Observation) -> float:
         """Return the advantage."""
         inside, outside = self.scores(seen)
-        return membership_advantage(-inside, -outside)
+        return membership_advantage(-inside, -outside) if len(inside) else 0.0
 
     def scores(self, seen: Observation) -> tuple[Array, Array]:
         """Return the scores of equally many members and others; high says member."""
@@ -107,8 +114,11 @@ def membership_auc(members: Scores, others: Scores) -> float:
 
 
 def membership_advantage(members: Scores, others: Scores) -> float:
-    """Return the attacker's advantage ``max(0, 2 AUC - 1)``, in [0, 1]; 0 is a coin toss."""
-    return max(0.0, 2 * membership_auc(members, others) - 1)
+    """Return the attacker's advantage ``2 AUC - 1``, in [-1, 1]; 0 in the mean for a coin toss.
+
+    With its sign, as cut at 0 a toss would have an advantage: of 40 examples each, 0.05.
+    """
+    return 2 * membership_auc(members, others) - 1
 
 
 def true_positive_rate(members: Scores, others: Scores, false_positive_rate: float) -> float:

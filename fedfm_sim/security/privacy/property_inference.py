@@ -21,17 +21,18 @@ class PropertyInference(LeakageMeasure):
 
     Shadow updates are trained from the same global adapter on draws from the attacker's own
     data with class shares drawn from Dirichlet(1/2). Ridge regression on the changes dW,
-    through their inner products, learns the shares. What is leaked is how much
-    nearer the guess for the real update is than the even shares that one would
-    guess without looking.
+    through their inner products, learns the shares. What is leaked is how much nearer the
+    guess is to the true shares than to the same shares dealt to the classes at random,
+    ``1 - sum_c |g_c - t_c| / (1/C sum_cd |g_c - t_d|)``: 0 in the mean for a guess that
+    knows nothing of which class has which.
     """
 
-    unit: ClassVar[str] = "error in class shares avoided, in [0, 1]"
+    unit: ClassVar[str] = "error in class shares avoided, in [0, 1] but for chance about 0"
     source: ClassVar[str] = "Melis et al., S&P 2019"
     shadows: int = Field(default=48, ge=4)
 
     def leakage(self, seen: Observation) -> float:
-        """Return ``max(0, 1 - |guess - truth| / |even - truth|)``; 0 for even classes."""
+        """Return the share of the error that is avoided; 0 for even classes."""
         groups = seen.members.groups.numpy()
         classes = int(max(groups.max(), seen.shadow.groups.max())) + 1
         truth = np.bincount(groups, minlength=classes) / len(groups)
@@ -47,7 +48,16 @@ class PropertyInference(LeakageMeasure):
             self.shadows,
             seen.rng,
         )
-        return max(0.0, 1 - float(np.abs(guess - truth).sum() / np.abs(even - truth).sum()))
+        return error_avoided(guess, truth)
+
+
+def error_avoided(guess: Array, truth: Array) -> float:
+    """Return by how much a guess of (C,) shares is nearer to the truth than to it shuffled, over 1.
+
+    The mean error over all ways to deal the true shares to the classes is that over all pairs.
+    """
+    shuffled = float(np.abs(guess[:, None] - truth).sum() / len(truth))
+    return 1 - float(np.abs(guess - truth).sum()) / shuffled if shuffled > 0 else 0.0
 
 
 def guess_shares(

@@ -55,17 +55,23 @@ def tokens_from_b(
     return _below(row_space_distances(gradient, embeddings.double() @ a.double().T), tolerance)
 
 
-def recovered_share(found: Index, present: Index) -> float:
-    """Return the share of distinct tokens recovered, less the share of wrong ones among found.
+def recovered_share(found: Index, present: Index, vocabulary: int) -> float:
+    """Return the share of the tokens present that is found, less that of the others.
 
-    P of Eq. 12 in [0, 1]: 1 when exactly the tokens present are found, 0 when none is or
-    all that is found is wrong.
+    P of Eq. 12, Youden's index: 1 when exactly the tokens present are found, 0 when none is,
+    and 0 in the mean where tokens are called present at random, however many.
+
+    Parameters
+    ----------
+    found, present : arrays of int
+        Tokens; each counts once.
+    vocabulary : int
+        How many tokens there are.
     """
     truth, guessed = set(present.tolist()), set(found.tolist())
-    if not truth or not guessed:
-        return 0.0
-    wrong = len(guessed - truth) / len(guessed)
-    return max(0.0, len(guessed & truth) / len(truth) - wrong)
+    right = len(guessed & truth) / len(truth) if truth else 0.0
+    absent = vocabulary - len(truth)
+    return right - (len(guessed - truth) / absent if absent else 0.0)
 
 
 def _below(distances: Tensor, tolerance: float) -> Index:

@@ -24,16 +24,31 @@ DIGITS = 4
 
 
 class Exposure(LeakageMeasure):
-    """Exposure of the participant's own codes in what it sent, over the most there can be."""
+    """Exposure of the participant's own codes in what it sent, over the most there can be.
 
-    unit: ClassVar[str] = "exposure over log2 of the number of codes, in [0, 1]"
+    A model that never saw a code ranks it anywhere, which is an exposure of 1.44 bits in the
+    mean, and more for the largest of several. That is taken off both.
+    """
+
+    unit: ClassVar[str] = "exposure over its most, both less chance's, in [0, 1] but for chance"
     source: ClassVar[str] = "Carlini et al., USENIX Security 2019"
 
     def leakage(self, seen: Observation) -> float:
         """Return the largest exposure of a code in the data, as a share; 0 without codes."""
         row = seen.sent if bool(torch.isfinite(seen.sent).all()) else seen.reference
         found = [exposure(seen.federation, row, *secret) for secret in secrets_in(seen.members)]
-        return float(max(found, default=0.0) / (DIGITS * np.log2(10)))
+        if not found:
+            return 0.0
+        chance = chance_exposure(len(found))
+        return (max(found) - chance) / (DIGITS * float(np.log2(10)) - chance)
+
+
+def chance_exposure(codes: int) -> float:
+    """Return the mean of the largest exposure of so many codes whose ranks are even draws, bits."""
+    count = 10**DIGITS
+    ranks = np.arange(1, count + 1)
+    least = ((count - ranks + 1) / count) ** codes - ((count - ranks) / count) ** codes
+    return float(np.log2(count) - least @ np.log2(ranks))
 
 
 def exposure(federation: Federation, adapter: Tensor, name: str, code: str) -> float:
