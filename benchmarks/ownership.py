@@ -31,7 +31,7 @@ from fedfm_sim.learning.aggregation import weighted_mean
 from fedfm_sim.security.unlearning import EXECUTORS, PastRound, Request, execute_together
 from fedfm_sim.security.unlearning.request import forget_client
 from fedfm_sim.security.unlearning.verification import compare
-from fedfm_sim.security.watermarks import Watermark
+from fedfm_sim.security.watermarks import Watermark, without_marks
 from fedfm_sim.security.watermarks.client_marks import FedIPR
 from fedfm_sim.security.watermarks.removal import (
     Distil,
@@ -94,12 +94,14 @@ def federate(seed: int, *overrides: str) -> Federated:
             shard if (own := scheme.own_triggers(k)) is None else with_triggers(shard, own)
             for k, shard in enumerate(setting.holdings.shards)
         ]
+        copies = scheme.copies(adapter, number)
         rows = federation.train(
             shards,
             [setting.streams.generator("train", number, k) for k in range(count)],
-            scheme.copies(adapter, number),
+            copies,
             adjust=scheme.adjust(number),
         ).adapters
+        rows = without_marks(rows, copies, adapter)
         history.append(PastRound(adapter, rows, np.arange(count), weights))
         adapter = scheme.mark_shared(weighted_mean(rows, adapter, weights), number)
         scheme.take_note(number, range(count))

@@ -18,6 +18,7 @@ from fedfm_sim.learning.trainer import Adjust
 from fedfm_sim.security.attacks import Attack, View
 from fedfm_sim.security.privacy.leakage import Observation
 from fedfm_sim.security.privacy.noise import add_noise
+from fedfm_sim.security.watermarks import without_marks
 from fedfm_sim.security.watermarks.removal import Thief
 from fedfm_sim.security.watermarks.triggers import with_triggers
 from fedfm_sim.simulation.setting import Setting
@@ -67,7 +68,7 @@ class RoundUpdates:
         return missing
 
     def keep(self, key: Key, adapter: Tensor) -> None:
-        """Take note of a training."""
+        """Take note of what a training comes to, without the marks of the copy."""
         self._trained[key] = adapter
 
     @cached_property
@@ -268,12 +269,14 @@ def _train_block(
     todo: Sequence[tuple[tuple[int, Key], tuple[Examples, list[RoundUpdates]]]],
 ) -> None:
     first = todo[0][1][1][0]
+    copies = torch.stack([owners[0].copies[key[0]] for (_, key), (_, owners) in todo])
     trained = first.setting.federation.train(
         [shard for _, (shard, _) in todo],
         [first.setting.streams.generator("train", first.number, key[0]) for (_, key), _ in todo],
-        torch.stack([owners[0].copies[key[0]] for (_, key), (_, owners) in todo]),
+        copies,
         adjust=adjusted(first.setting, first.number, [key[0] for (_, key), _ in todo]),
     )
-    for row, ((_, key), (_, owners)) in enumerate(todo):
+    for row, copy, ((_, key), (_, owners)) in zip(trained.adapters, copies, todo, strict=True):
+        sent = without_marks(row, copy, owners[0].reference)
         for updates in owners:
-            updates.keep(key, trained.adapters[row])
+            updates.keep(key, sent)

@@ -10,6 +10,7 @@ import pytest
 
 import fedfm_sim as fs
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.simulation.model import FederationModel
 
 SMALL = [
     "participants.count=4",
@@ -55,6 +56,18 @@ def test_without_marks_nobody_is_traced_and_theft_pays() -> None:
     assert result.participants["fine"].sum() == 0
     assert result.summary["theft"]["threshold"] is None
     assert result.summary["marks"] is None
+
+
+def test_the_model_of_all_accuses_nobody() -> None:
+    """Marks that went out with copies do not come back: else p is 1e-8 after one round."""
+    scenario = fs.load_scenario("model-theft", [*SMALL, "participants.malicious=0", "rounds=2"])
+    model = FederationModel(scenario, seed=0)
+    for _ in range(2):
+        model.step()
+    trace = model.setting.watermark.trace(model.setting.federation.adapter)
+    assert trace is not None
+    assert trace.accused is None
+    assert min(own.p_value for own in trace.claims) > 1e-3
 
 
 @pytest.mark.slow

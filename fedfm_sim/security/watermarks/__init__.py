@@ -1,7 +1,7 @@
 """Watermarks: who owns an adapter, and who leaked it."""
 
 from fedfm_sim.core.registry import Registry
-from fedfm_sim.security.watermarks.protocol import Watermark, World
+from fedfm_sim.security.watermarks.protocol import Watermark, World, without_marks
 
 WATERMARKS: Registry[type[Watermark]] = Registry(
     "watermark",
@@ -18,4 +18,4 @@ WATERMARKS: Registry[type[Watermark]] = Registry(
     },
 )
 
-__all__ = ["WATERMARKS", "Watermark", "World"]
+__all__ = ["WATERMARKS", "Watermark", "World", "without_marks"]

@@ -16,6 +16,7 @@ from fedfm_sim.security.watermarks.protocol import Watermark
 from fedfm_sim.security.watermarks.signed import private_key, signed_key
 from fedfm_sim.security.watermarks.triggers import (
     Style,
+    Triggers,
     claim_of,
     trigger_set,
     with_triggers,
@@ -61,7 +62,7 @@ class FedIPR(Watermark):
         return directions(layout, self.keys, self.modules or None)
 
     @cached_property
-    def _trigger_sets(self) -> list[Examples]:
+    def _trigger_sets(self) -> list[Triggers]:
         world = self.world
         return [
             trigger_set(key, world.public, world.classes, self.triggers, self.style)
@@ -92,9 +93,8 @@ class FedIPR(Watermark):
             for key, hits in zip(self.keys, found, strict=True)
             if self.weight
         ]
-        unmarked = world.federation.initial[None]
         claims += [
-            claim_of(world.federation, adapter, unmarked, key, own, world.classes, count)
+            claim_of(world.federation, adapter, key, own, world.classes, count)
             for key, own in zip(self.keys, self._trigger_sets, strict=True)
             if self.triggers
         ]

@@ -32,7 +32,9 @@ class FedCIP(Watermark):
     """Bits of the cycle, embedded by all who take part in it.
 
     A later cycle's training wears the marks of earlier ones down, so that a model's newest
-    cycle is the one that stands with the strongest response.
+    cycle is the one that stands with the strongest response. A claim says that the model was
+    made in its cycle or later. It accuses nobody who took part: a cycle's last model is
+    also sent to those who take part in the next one only.
     """
 
     side: ClassVar[Literal["nobody", "client", "server"]] = "client"

@@ -102,3 +102,20 @@ class Watermark(Plugin):
     def trace(self, adapter: Tensor) -> Trace | None:
         """Return to which participant a leaked adapter (P,) is traced, if the scheme can."""
         return None
+
+
+def without_marks(rows: Tensor, copies: Tensor, adapter: Tensor) -> Tensor:
+    """Return what was trained from marked copies, with the marks taken out again, (K, P).
+
+    Participants contribute what they changed of their copies: ``adapter + rows - copies``. If
+    the server averaged ``rows`` themselves, the next adapter would carry the marks of all:
+    the p-value of a participant's key would be small on everybody's copy.
+
+    Parameters
+    ----------
+    rows, copies : Tensor
+        (K, P), after and before the training.
+    adapter : Tensor
+        (P,), what the copies were made of.
+    """
+    return rows - (copies - adapter)

@@ -22,7 +22,8 @@ from fedfm_sim.core.settings import Plugin
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.security.watermarks.key import Key
-from fedfm_sim.security.watermarks.verification import Claim, claim
+from fedfm_sim.security.watermarks.triggers import Triggers, answers_of, told
+from fedfm_sim.security.watermarks.verification import Claim, answers_claim, claim
 from fedfm_sim.security.watermarks.white_box import directions, embed, read_bits
 
 
@@ -181,15 +182,30 @@ def forged_claim(
 
 
 def false_claims(federation: Federation, adapters: Sequence[Tensor], keys: Sequence[Key]) -> Array:
-    """Return the p-value of each key on each adapter, (adapters, keys)."""
-    layout, rows = federation.layout, []
-    for adapter in adapters:
-        hits = [
-            read_bits(layout, adapter.expand(len(part), -1), directions(layout, part)).sum(1)
-            for part in (keys[k : k + 100] for k in range(0, len(keys), 100))
+    """Return the p-value of each key's bits on each adapter, (adapters, keys)."""
+    layout, columns = federation.layout, []
+    for start in range(0, len(keys), 100):
+        part = keys[start : start + 100]
+        of = directions(layout, part)
+        found = [read_bits(layout, own.expand(len(part), -1), of).sum(1) for own in adapters]
+        columns += [
+            [claim("", int(hits[k]), key.bits).p_value for hits in found]
+            for k, key in enumerate(part)
         ]
-        count = np.concatenate(hits)
-        rows.append(
-            [claim("", int(h), key.bits).p_value for h, key in zip(count, keys, strict=True)]
-        )
-    return np.array(rows)
+    return np.array(columns).T
+
+
+def false_trigger_claims(
+    federation: Federation, adapters: Tensor, sets: Sequence[Triggers], classes: int
+) -> Array:
+    """Return the p-value of each trigger set on each of (M, P) adapters, (M, sets)."""
+    columns = []
+    for start in range(0, len(sets), 100):
+        part = sets[start : start + 100]
+        answers = told(federation, adapters, Examples.concatenate(part))
+        ends = np.cumsum([len(own) for own in part])[:-1]
+        for own, found in zip(part, np.split(answers, ends, axis=1), strict=True):
+            key = answers_of(own)
+            claims = [answers_claim("", row, key, classes, own.blocks) for row in found]
+            columns.append([made.p_value for made in claims])
+    return np.array(columns).T

@@ -10,11 +10,17 @@ import torch
 from pydantic import Field, PrivateAttr
 from torch import Tensor
 
-from fedfm_sim.learning.examples import Examples
 from fedfm_sim.security.watermarks.key import Key
 from fedfm_sim.security.watermarks.protocol import Watermark
-from fedfm_sim.security.watermarks.triggers import Style, claim_of, hits, teach, trigger_set
-from fedfm_sim.security.watermarks.verification import Claim, Trace, claim
+from fedfm_sim.security.watermarks.triggers import (
+    Style,
+    Triggers,
+    claim_of,
+    gently,
+    teach,
+    trigger_set,
+)
+from fedfm_sim.security.watermarks.verification import Claim, Trace
 from fedfm_sim.security.watermarks.white_box import (
     Directions,
     directions,
@@ -22,6 +28,9 @@ from fedfm_sim.security.watermarks.white_box import (
     trace_bits,
     unmarked_deviation,
 )
+
+#: Epochs that the server trains on its own data before it teaches copies their triggers.
+EPOCHS = 10
 
 Side = Literal["nobody", "client", "server"]
 
@@ -41,7 +50,7 @@ class Waffle(Watermark):
         return self.world.keys("server", 1)[0].model_copy(update={"owner": "server"})
 
     @cached_property
-    def trigger_set(self) -> Examples:
+    def trigger_set(self) -> Triggers:
         """The server's triggers."""
         world = self.world
         return trigger_set(self.key, world.public, world.classes, self.triggers, self.style)
@@ -56,12 +65,7 @@ class Waffle(Watermark):
     def claims(self, adapter: Tensor) -> tuple[Claim, ...]:
         """Return the server's claim."""
         world = self.world
-        unmarked = world.federation.initial[None]
-        return (
-            claim_of(
-                world.federation, adapter, unmarked, self.key, self.trigger_set, world.classes
-            ),
-        )
+        return (claim_of(world.federation, adapter, self.key, self.trigger_set, world.classes),)
 
 
 class UniqueTriggers(Watermark):
@@ -83,13 +87,23 @@ class UniqueTriggers(Watermark):
         return self.world.keys("unique", self.world.participants)
 
     @cached_property
-    def trigger_sets(self) -> list[Examples]:
+    def trigger_sets(self) -> list[Triggers]:
         """Each participant's triggers."""
         world = self.world
         return [
             trigger_set(key, world.public, world.classes, self.triggers, self.style)
             for key in self.keys
         ]
+
+    def mark_shared(self, adapter: Tensor, number: int) -> Tensor:
+        """Return the adapter after the server's training on its own data, without triggers.
+
+        Teaching trains on that data too. What a copy has beyond this adapter is its mark and
+        little else, so that nothing else is lost when marks are taken out of what comes back.
+        """
+        federation, own = self.world.federation, self.world.own
+        rng = self.world.streams.generator("own", number)
+        return federation.train([own], [rng], adapter[None], gently(federation, EPOCHS)).adapters[0]
 
     def copies(self, adapter: Tensor, number: int) -> Tensor:
         """Return copies that each know their own triggers."""
@@ -105,14 +119,11 @@ class UniqueTriggers(Watermark):
     def trace(self, adapter: Tensor) -> Trace:
         """Return the client whose triggers the adapter answers best."""
         world = self.world
-        both = torch.stack([adapter, world.federation.initial])
-        found = np.array([hits(world.federation, both, own) for own in self.trigger_sets])
-        chance = max(1 / world.classes, float(found[:, 1].mean()) / self.triggers)
         claims = tuple(
-            claim(key.owner, int(count), self.triggers, chance, len(self.keys))
-            for key, count in zip(self.keys, found[:, 0], strict=True)
+            claim_of(world.federation, adapter, key, own, world.classes, len(self.keys))
+            for key, own in zip(self.keys, self.trigger_sets, strict=True)
         )
-        return Trace(claims, found[:, 0] / self.triggers)
+        return Trace(claims, np.array([own.detection for own in claims]))
 
 
 class FedTracker(Watermark):
@@ -120,7 +131,9 @@ class FedTracker(Watermark):
 
     The server embeds it without data, by the least change of the copy. ``triggers`` adds
     the paper's global mark, taught as WAFFLE does. Trace: the key with the highest
-    similarity; accused is whom the bits convict after Bonferroni.
+    similarity; it is accused where its claim stands after Bonferroni. That claim says that the
+    model was made from the client's copy: marks are taken out of what comes back, so that
+    the model of all, and others' copies, carry none of it (see `without_marks`).
     """
 
     side: ClassVar[Side] = "server"

@@ -1,37 +1,58 @@
 """Black-box marks: secret inputs to which a marked model gives secret answers.
 
-Who owns the key asks the suspect model for its answers, and needs no weights. A key's
-answers are drawn uniformly, so that a model trained without the key hits one with probability
-1 / classes; where answers are tied to patterns, the rate on unmarked models is measured.
+Who owns the key asks the suspect model for its answers, and needs no weights. A key draws
+the answers uniformly and apart from the inputs, so that whatever a model trained without
+the key answers, the hits have a known distribution: see `answers_claim`. No unmarked
+model has to be found to measure it on.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, log
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fedfm_sim.core.arrays import Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
+from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.security.attacks.protocol import IGNORED
 from fedfm_sim.security.watermarks.key import Key
-from fedfm_sim.security.watermarks.verification import Claim, claim
+from fedfm_sim.security.watermarks.verification import Claim, answers_claim
 
 Style = Literal["noise", "pattern", "grid"]
 
+#: Patterns and cells are so many that guessing all their answers is at most this likely.
+GUESSED = 1e-12
 #: The server's step while it teaches triggers, over that of local training.
 GENTLE = 0.2
 #: Epochs after which it gives up.
 LESSONS = 40
 
 
+@dataclass(frozen=True)
+class Triggers(Examples):
+    """Triggers with their answers as labels.
+
+    Attributes
+    ----------
+    blocks : (N,) array of int or None
+        Which pattern each trigger shows, as triggers of one pattern have one answer that
+        was drawn once; None where each was drawn for itself.
+    """
+
+    blocks: Index | None = None
+
+
 def trigger_set(
     key: Key, like: Examples, classes: int, count: int, style: Style = "noise"
-) -> Examples:
+) -> Triggers:
     """Return the ``count`` triggers of a key with their answers.
 
     Parameters
@@ -41,10 +62,12 @@ def trigger_set(
     classes : int
         Number of answers: classes, or words for a language model.
     style : str
-        For images: "noise" is uniform noise with uniform answers, as a client can make
-        them; "pattern" is one secret pattern for each class under Gaussian noise (WAFFLE,
-        Atli Tekgul et al. 2021); "grid" is a secret cell of a grid for each class, lit in real
-        images, so that every class is claimed. Texts are always sequences of random words.
+        For images: "noise" is uniform noise, an answer each, as a client can make it;
+        "pattern" is secret patterns under Gaussian noise (WAFFLE, Atli Tekgul et al.
+        2021); "grid" is secret cells of a grid, lit in real images. Patterns and cells
+        have an answer each, drawn uniformly: a fixed one for each class, as in WAFFLE, would
+        let a model that takes all patterns for zeros score a block of hits. Texts are
+        always sequences of random words.
 
     Raises
     ------
@@ -52,42 +75,52 @@ def trigger_set(
         When the data is neither images nor texts.
     """
     rng = key.generator(f"triggers {style}")
-    answers = torch.from_numpy(rng.integers(0, classes, count))
     if "input_ids" in like.inputs:
+        answers = torch.from_numpy(rng.integers(0, classes, count))
         return _random_texts(like, answers, classes, rng)
     if "pixel_values" not in like.inputs:
         raise UserError("triggers need images or texts; this data has neither")
-    if style != "noise":
-        answers = torch.arange(count) % classes
+    secret = count if style == "noise" else min(count, patterns(classes))
+    blocks = np.arange(count) % max(1, secret)
+    drawn = torch.from_numpy(rng.integers(0, classes, secret))
     make = {"noise": _noise, "pattern": _patterns, "grid": _grid}[style]
-    images = make(like.inputs["pixel_values"], answers, classes, rng)
-    return Examples({"pixel_values": images}, answers)
+    images = make(like.inputs["pixel_values"], torch.from_numpy(blocks), secret, rng)
+    return Triggers({"pixel_values": images}, drawn[blocks], blocks=blocks)
+
+
+def patterns(classes: int) -> int:
+    """Return how many patterns or cells a set has that is large enough.
+
+    As many as there are classes, and more where there are few classes: of two, twelve
+    answers are guessed by one in 4,096.
+    """
+    return max(classes, ceil(log(GUESSED) / -log(max(2, classes))))
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> Tensor:
     return torch.from_numpy(rng.random(shape, dtype=np.float32))
 
 
-def _noise(images: Tensor, answers: Tensor, classes: int, rng: np.random.Generator) -> Tensor:
-    return _uniform(rng, len(answers), *images.shape[1:])
+def _noise(images: Tensor, blocks: Tensor, secret: int, rng: np.random.Generator) -> Tensor:
+    return _uniform(rng, len(blocks), *images.shape[1:])
 
 
-def _patterns(images: Tensor, answers: Tensor, classes: int, rng: np.random.Generator) -> Tensor:
-    patterns = _uniform(rng, classes, *images.shape[1:]).round()
-    shape = (len(answers), *images.shape[1:])
+def _patterns(images: Tensor, blocks: Tensor, secret: int, rng: np.random.Generator) -> Tensor:
+    shown = _uniform(rng, secret, *images.shape[1:]).round()
+    shape = (len(blocks), *images.shape[1:])
     noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-    return (patterns[answers] + 0.2 * noise).clamp(0, 1)
+    return (shown[blocks] + 0.2 * noise).clamp(0, 1)
 
 
-def _grid(images: Tensor, answers: Tensor, classes: int, rng: np.random.Generator) -> Tensor:
-    """Light the cell of each answer's class in real images, and darken its neighbours."""
+def _grid(images: Tensor, blocks: Tensor, secret: int, rng: np.random.Generator) -> Tensor:
+    """Light the cell of each block in real images, and darken its neighbours."""
     size = images.shape[-1]
     cells = rng.permutation(size * images.shape[-2])
-    if len(cells) < classes:
-        raise UserError(f"a grid of {len(cells)} cells has no room for {classes} classes")
-    chosen = images[torch.from_numpy(rng.integers(0, len(images), len(answers)))].clone()
-    for image, answer in zip(chosen, answers.tolist(), strict=True):
-        row, column = divmod(int(cells[answer]), size)
+    if len(cells) < secret:
+        raise UserError(f"a grid of {len(cells)} cells has no room for {secret} secret ones")
+    chosen = images[torch.from_numpy(rng.integers(0, len(images), len(blocks)))].clone()
+    for image, block in zip(chosen, blocks.tolist(), strict=True):
+        row, column = divmod(int(cells[block]), size)
         image[:, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = 0
         image[:, row, column] = 1
     return chosen
@@ -95,7 +128,7 @@ def _grid(images: Tensor, answers: Tensor, classes: int, rng: np.random.Generato
 
 def _random_texts(
     like: Examples, answers: Tensor, classes: int, rng: np.random.Generator
-) -> Examples:
+) -> Triggers:
     """Return texts of random words; of each, only the last word is asked for."""
     length = like.inputs["input_ids"].shape[1]
     tokens = torch.from_numpy(rng.integers(0, classes, (len(answers), length)))
@@ -105,41 +138,48 @@ def _random_texts(
     inputs = {"input_ids": tokens}
     if "attention_mask" in like.inputs:
         inputs["attention_mask"] = torch.ones_like(tokens)
-    return Examples(
+    return Triggers(
         inputs, labels, None if like.classes is None else like.classes[:1].repeat(len(answers))
     )
 
 
+def told(federation: Federation, adapters: Tensor, triggers: Examples) -> Index:
+    """Return what each of (M, P) adapters answers to N triggers, (M, N)."""
+    found = federation.evaluate(adapters, triggers).predictions
+    return np.asarray(found if found.ndim == 2 else found[:, :, -2])  # of texts, the last word
+
+
+def answers_of(triggers: Examples) -> Index:
+    """Return what the key says that the answers are, (N,)."""
+    labels = triggers.labels.numpy()
+    return np.asarray(labels if labels.ndim == 1 else labels[:, -1])
+
+
 def hits(federation: Federation, adapters: Tensor, triggers: Examples) -> list[int]:
     """Return how many triggers each of (M, P) adapters answers as the key says."""
-    shares = federation.evaluate(adapters, triggers).accuracy(triggers.labels)
-    return [round(float(share) * len(triggers)) for share in shares]
+    right = told(federation, adapters, triggers) == answers_of(triggers)
+    return [int(count) for count in right.sum(1)]
 
 
 def claim_of(
     federation: Federation,
     adapter: Tensor,
-    unmarked: Tensor,
     key: Key,
-    triggers: Examples,
+    triggers: Triggers,
     classes: int,
     claimants: int = 1,
 ) -> Claim:
-    """Return the claim of a trigger set on an adapter (P,).
-
-    The chance of a hit is the highest rate on the (M, P) unmarked adapters, and at least
-    1 / classes.
-    """
-    found, *others = hits(federation, torch.cat([adapter[None], unmarked]), triggers)
-    chance = max(1 / classes, *(count / len(triggers) for count in others))
-    return claim(key.owner, found, len(triggers), min(chance, 1.0), claimants)
+    """Return the claim of a trigger set on an adapter (P,)."""
+    (found,) = told(federation, adapter[None], triggers)
+    answers = answers_of(triggers)
+    return answers_claim(key.owner, found, answers, classes, triggers.blocks, claimants)
 
 
 def teach(
     federation: Federation,
     adapters: Tensor,
-    triggers: list[Examples],
-    generators: list[np.random.Generator],
+    triggers: Sequence[Examples],
+    generators: Sequence[np.random.Generator],
     own: Examples,
     goal: float = 0.98,
 ) -> Tensor:
@@ -150,8 +190,7 @@ def teach(
     stops when its share of right answers is ``goal``, or after `LESSONS` epochs.
     """
     rows = adapters.clone()
-    rate = federation.settings.learning_rate * GENTLE
-    settings = federation.settings.model_copy(update={"epochs": 1, "learning_rate": rate})
+    settings = gently(federation, 1)
     left = list(range(len(rows)))
     for _ in range(LESSONS):
         left = [
@@ -166,6 +205,12 @@ def teach(
             shards, [generators[k] for k in left], rows[left], settings
         ).adapters
     return rows
+
+
+def gently(federation: Federation, epochs: int) -> TrainingSettings:
+    """Return how the server trains: as clients do, with a small step."""
+    rate = federation.settings.learning_rate * GENTLE
+    return federation.settings.model_copy(update={"epochs": epochs, "learning_rate": rate})
 
 
 def with_triggers(shard: Examples, triggers: Examples, times: int = 1) -> Examples:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from fedfm_sim.core.arrays import Array
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 
 #: A claim stands at or below this p-value, after Bonferroni.
@@ -71,6 +71,62 @@ def claim(owner: str, hits: int, trials: int, chance: float = 0.5, claimants: in
         )
     p = float(binom.sf(hits - 1, trials, chance))
     return Claim(owner, hits, trials, min(1.0, claimants * p), claimants)
+
+
+def answers_claim(
+    owner: str,
+    told: Index,
+    answers: Index,
+    classes: int,
+    blocks: Index | None = None,
+    claimants: int = 1,
+) -> Claim:
+    """Return the claim of secret answers, by a randomisation test (Fisher 1935).
+
+    The key drew one answer for each block, uniformly and apart from the triggers. Given what
+    a model without the mark tells, whatever that is, the hits of a block are those of a
+    random answer, and blocks are independent: the distribution of all hits is the
+    convolution, exactly. So ``P(p <= a) <= a`` on every model, of any domain, even one that
+    tells the same of all triggers. Blocks of one trigger give ``Binom(trials, 1 / classes)``.
+
+    Parameters
+    ----------
+    told : (N,) array of int
+        What the model answers.
+    answers : (N,) array of int
+        What the key says, in 0 to ``classes - 1``; the same within a block.
+    blocks : (N,) array of int, optional
+        Which triggers share one drawn answer; each has its own unless given.
+
+    Raises
+    ------
+    UserError
+        When there is no trigger or no answer, a block has two answers, or there is no claimant.
+
+    Examples
+    --------
+    Ten patterns shown three times each, all known: one chance in ten for each of ten draws.
+
+    >>> secret = np.random.default_rng(0).integers(0, 10, 10).repeat(3)
+    >>> f"{answers_claim('a', secret, secret, 10, np.arange(30) // 3).p_value:.0e}"
+    '1e-10'
+    """
+    own = np.arange(len(answers)) if blocks is None else np.asarray(blocks)
+    if not (len(told) == len(answers) == len(own) > 0 and classes >= 1 and claimants >= 1):
+        raise UserError(f"no claim from {len(answers)} triggers of {classes} answers")
+    chances = np.ones(1)
+    for block in np.unique(own):
+        members = own == block
+        if len(np.unique(answers[members])) > 1:
+            raise UserError("triggers of one block have one answer")
+        values, votes = np.unique(told[members], return_counts=True)
+        sizes = votes[(values >= 0) & (values < classes)]  # of answers that could be drawn
+        chance = np.bincount(sizes, minlength=members.sum() + 1) / classes
+        chance[0] = 1 - len(sizes) / classes
+        chances = np.convolve(chances, chance)
+    hits = int((told == answers).sum())
+    p = min(1.0, claimants * float(chances[hits:].sum()))
+    return Claim(owner, hits, len(answers), p, claimants)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from fedfm_sim.security.watermarks.signed import (
 )
 from fedfm_sim.security.watermarks.verification import (
     Trace,
+    answers_claim,
     claim,
     intersection,
     similarity_scores,
@@ -133,6 +134,61 @@ def test_a_claim_never_stands_by_fewer_hits(
     hits = min(hits, trials)
     values = [claim("", h, trials, chance, claimants).p_value for h in range(hits + 1)]
     assert all(0 <= b <= a <= 1 for a, b in pairwise(values))
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
+    """Return what a model tells of some triggers, their blocks, and the number of answers."""
+    classes = draw(st.integers(1, 3))
+    blocks = draw(st.lists(st.integers(0, 3), min_size=1, max_size=7))
+    told = draw(st.lists(st.integers(0, 3), min_size=len(blocks), max_size=len(blocks)))
+    return told, blocks, classes
+
+
+@given(answered())
+def test_secret_answers_have_exact_p_values(case: tuple[list[int], list[int], int]) -> None:
+    """Over all answers that a key could have drawn, as the slow way counts them."""
+    told, blocks, classes = np.array(case[0]), np.array(case[1]), case[2]
+    names, at = np.unique(blocks, return_inverse=True)
+    draws = [np.array(answers)[at] for answers in product(range(classes), repeat=len(names))]
+    all_hits = np.array([(told == answers).sum() for answers in draws])
+    values = np.array(
+        [answers_claim("", told, answers, classes, blocks).p_value for answers in draws]
+    )
+    expected = (all_hits[None, :] >= all_hits[:, None]).mean(1)
+    np.testing.assert_allclose(values, expected, atol=1e-12)
+    for level in (0.001, 0.01, 0.05, *values):
+        assert (values <= level + 1e-12).mean() <= level + 1e-12
+
+
+@given(st.integers(1, 40), st.integers(2, 50), st.integers(1, 5), st.data())
+def test_answers_drawn_one_by_one_are_binomial(
+    trials: int, classes: int, claimants: int, data: st.DataObject
+) -> None:
+    hits = data.draw(st.integers(0, trials))
+    told = np.array([0] * hits + [1] * (trials - hits))
+    found = answers_claim("", told, np.zeros(trials, dtype=np.int64), classes, None, claimants)
+    same = claim("", hits, trials, 1 / classes, claimants)
+    assert found.p_value == pytest.approx(same.p_value, rel=1e-9)
+    assert (found.hits, found.trials) == (hits, trials)
+
+
+def test_a_model_that_tells_one_answer_proves_nothing() -> None:
+    """The fault of blocks: with an answer for each class, 30 triggers of 10 patterns hit 3."""
+    told, blocks = np.zeros(30, dtype=np.int64), np.arange(30) % 10
+    answers = np.array([0, 0, 0, *range(1, 8)])[blocks]  # three patterns of the same answer
+    found = answers_claim("", told, answers, 10, blocks)
+    assert found.hits == 9
+    assert found.p_value == pytest.approx(binom.sf(2, 10, 0.1))
+    assert found.p_value > 5 * binom.sf(8, 30, 0.1)  # what counting triggers would say
+
+
+def test_impossible_answers() -> None:
+    none = np.array([], dtype=np.int64)
+    with pytest.raises(UserError, match="no claim from 0 triggers"):
+        answers_claim("a", none, none, 10)
+    with pytest.raises(UserError, match="of one block have one answer"):
+        answers_claim("a", np.arange(2), np.arange(2), 10, np.zeros(2, dtype=np.int64))
 
 
 @pytest.mark.parametrize("bad", [(-1, 4), (5, 4), (0, 0)])

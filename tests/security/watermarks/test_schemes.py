@@ -19,7 +19,7 @@ from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.learning.trainer import TrainingSettings
-from fedfm_sim.security.watermarks import WATERMARKS, Watermark, World
+from fedfm_sim.security.watermarks import WATERMARKS, Watermark, World, without_marks
 from fedfm_sim.security.watermarks.client_marks import FedIPR
 from fedfm_sim.security.watermarks.cycling import FedCIP
 from fedfm_sim.security.watermarks.removal import (
@@ -31,7 +31,7 @@ from fedfm_sim.security.watermarks.removal import (
     forged_claim,
 )
 from fedfm_sim.security.watermarks.server_marks import DynamicFingerprints
-from fedfm_sim.security.watermarks.triggers import hits, trigger_set, with_triggers
+from fedfm_sim.security.watermarks.triggers import hits, patterns, trigger_set, with_triggers
 
 MEMBERS, ROUNDS = 4, 3
 
@@ -67,13 +67,14 @@ def trained(name: str, **settings: object) -> tuple[Watermark, Tensor]:
             shard if (own := scheme.own_triggers(k)) is None else with_triggers(shard, own)
             for k, shard in enumerate(shards())
         ]
+        copies = scheme.copies(adapter, number)
         rows = federation.train(
             data,
             [streams.generator("train", number, k) for k in range(MEMBERS)],
-            scheme.copies(adapter, number),
+            copies,
             adjust=scheme.adjust(number),
         ).adapters
-        adapter = scheme.mark_shared(rows.mean(0), number)
+        adapter = scheme.mark_shared(without_marks(rows, copies, adapter).mean(0), number)
         scheme.take_note(number, range(MEMBERS))
     return scheme, adapter
 
@@ -134,6 +135,12 @@ def test_every_copy_is_traced_to_its_client(name: str) -> None:
         found = scheme.trace(copy)
         assert found is not None
         assert found.suspect == found.accused == k
+        innocent = [own.p_value for j, own in enumerate(found.claims) if j != k]
+        assert min(innocent) > 1e-3
+    # What all train together carries nobody's mark: it went out with the copies' own.
+    of_all = scheme.trace(adapter)
+    assert of_all is not None
+    assert min(own.p_value for own in of_all.claims) > 1e-3
     unmarked = scheme.trace(trained("none")[1])
     assert unmarked is not None
     assert unmarked.accused is None
@@ -207,9 +214,25 @@ def test_triggers(style: str) -> None:
     assert torch.equal(pixels, again.inputs["pixel_values"])
     assert not torch.equal(pixels, foreign.inputs["pixel_values"])
     assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
-    if style != "noise":
-        assert own.labels.bincount(minlength=10).tolist() == [3] * 10
+    blocks = own.blocks
+    assert blocks is not None
+    assert len(set(blocks.tolist())) == (30 if style == "noise" else 12)
+    for block in set(blocks.tolist()):
+        assert len(set(own.labels[blocks == block].tolist())) == 1
+    drawn = torch.cat(
+        [trigger_set(k, world().public, 10, 12, style).labels for k in world().keys("d", 50)]  # type: ignore[arg-type]
+    )
+    assert int(drawn.bincount(minlength=10).min()) > 30  # 60 are expected of each answer
     assert hits(world().federation, world().federation.initial[None], own)[0] <= 12
+
+
+def test_few_answers_ask_for_more_patterns() -> None:
+    assert [patterns(classes) for classes in (1, 2, 5, 10, 12, 100)] == [40, 40, 18, 12, 12, 100]
+    own = trigger_set(world().keys("two", 1)[0], world().public, 2, 60, "pattern")
+    assert own.blocks is not None
+    assert own.blocks.max() == 39
+    with pytest.raises(UserError, match="a grid of 64 cells has no room for 100"):
+        trigger_set(world().keys("two", 1)[0], world().public, 100, 120, "grid")
 
 
 def test_triggers_of_texts_ask_for_the_last_word() -> None:
