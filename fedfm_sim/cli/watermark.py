@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,9 +15,15 @@ from rich.table import Table
 from fedfm_sim.cli.shared import Json, list_registered
 from fedfm_sim.core.errors import UserError
 
+if TYPE_CHECKING:
+    from fedfm_sim.learning.adapter_files import StoredAdapter
+
 app = typer.Typer(no_args_is_help=True, help="Mark, verify and trace adapters in peft's format.")
 
 Adapter = Annotated[Path, typer.Argument(help="A folder with adapter_model.safetensors.")]
+Base = Annotated[
+    Path | None, typer.Option(help="The base model's folder, of a model with the adapter merged.")
+]
 
 
 @app.command()
@@ -60,15 +67,21 @@ def verify(
     public_key: Annotated[
         str | None, typer.Option(help="The registered public key, 64 hexadecimal digits.")
     ] = None,
+    base: Base = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether the adapter carries the mark; exit code 1 where the claim does not stand."""
-    from fedfm_sim.learning.adapter_files import open_adapter
+    """Say whether the adapter carries the mark; exit code 1 where the claim does not stand.
+
+    The weights decide. What their files say of themselves can be edited, and is a note.
+    """
     from fedfm_sim.security.watermarks.key import Key
+    from fedfm_sim.security.watermarks.marking import notes
     from fedfm_sim.security.watermarks.marking import verify as verify_claim
 
-    claim = verify_claim(open_adapter(adapter), Key.load(key), claimants, public_key)
-    _print({**asdict(claim), "stands": claim.stands}, as_json)
+    stored, own = _suspect(adapter, base), Key.load(key)
+    claim = verify_claim(stored, own, claimants, public_key)
+    facts = {**asdict(claim), "stands": claim.stands, "notes": notes(stored, [own])}
+    _print(facts, as_json)
     if not claim.stands:
         raise typer.Exit(1)
 
@@ -77,20 +90,21 @@ def verify(
 def trace(
     adapter: Adapter,
     keys: Annotated[Path, typer.Option(help="Folder with the key of every copy.")],
+    base: Base = None,
     as_json: Json = False,
 ) -> None:
     """Say whose copy a leaked adapter is; exit code 1 where nobody can be accused."""
-    from fedfm_sim.learning.adapter_files import open_adapter
-    from fedfm_sim.security.watermarks.marking import read_keys
+    from fedfm_sim.security.watermarks.marking import notes, read_keys
     from fedfm_sim.security.watermarks.marking import trace as trace_leak
 
-    found = trace_leak(open_adapter(adapter), read_keys(keys))
+    stored, tried = _suspect(adapter, base), read_keys(keys)
+    found, differ = trace_leak(stored, tried), notes(stored, tried)
     accused = None if found.accused is None else found.claims[found.accused].owner
     if as_json:
         rows = [
             asdict(c) | {"score": float(s)} for c, s in zip(found.claims, found.scores, strict=True)
         ]
-        print(json.dumps({"accused": accused, "claims": rows}))
+        print(json.dumps({"accused": accused, "claims": rows, "notes": differ}))
     else:
         table = Table("owner", "similarity", "bits", "p-value", box=None)
         for number in found.scores.argsort()[::-1]:
@@ -101,8 +115,9 @@ def trace(
                 f"{own.hits} of {own.trials}",
                 f"{own.p_value:.1e}",
             )
-        console = Console()
+        console = Console(markup=False)
         console.print(table)
+        _print_notes(console, differ)
         console.print(f"accused: {accused or 'nobody'}")
     if accused is None:
         raise typer.Exit(1)
@@ -116,16 +131,28 @@ def schemes(as_json: Json = False) -> None:
     list_registered("scheme", WATERMARKS, ("side", "proves", "source"), as_json)
 
 
+def _suspect(adapter: Path, base: Path | None) -> StoredAdapter:
+    from fedfm_sim.learning.adapter_files import open_adapter, open_merged
+
+    return open_adapter(adapter) if base is None else open_merged(adapter, base)
+
+
 def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(
         f"owner {facts['owner']}: {facts['hits']} of {facts['trials']} bits, "
         f"p = {facts['p_value']:.1e} among {facts['claimants']} claimant(s)"
     )
     if facts.get("public_key"):
         console.print(f"register this public key: {facts['public_key']}", soft_wrap=True)
+    _print_notes(console, facts.get("notes", ()))
     if "stands" in facts:
         console.print("the claim stands" if facts["stands"] else "no proof of ownership")
+
+
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True)

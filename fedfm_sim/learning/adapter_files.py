@@ -1,7 +1,7 @@
 """Adapters in peft's own files: adapter_config.json and adapter_model.safetensors.
 
-`load_adapter` reads an adapter of a known layout; `open_adapter` takes the layout from
-the files themselves, so that a mark can be read without the base model.
+`load_adapter` reads an adapter of a known layout; `open_adapter` takes what it can from
+anybody's files, so that a mark can be read without the base model.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.files import whole, write_text
+from fedfm_sim.core.files import write_text
 from fedfm_sim.learning.adapters import (
     A_SUFFIX,
     B_SUFFIX,
@@ -26,8 +27,22 @@ from fedfm_sim.learning.adapters import (
     AdapterLayout,
     LoraSettings,
 )
-
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+from fedfm_sim.learning.lora_files import (
+    CONFIG,
+    WEIGHTS,
+    configuration,
+    lora_tensors,
+    merged_tensors,
+)
+from fedfm_sim.learning.lora_tensors import (
+    MAGNITUDE,
+    Pair,
+    listed,
+    pairs_of,
+    said_of,
+    scale_of,
+)
+from fedfm_sim.learning.tensor_files import write_tensors
 
 #: What older versions of peft don't write, and what it must be for ``dW = s B A``.
 OPTIONAL: dict[str, object] = {"use_dora": False, "alpha_pattern": {}, "rank_pattern": {}}
@@ -40,13 +55,21 @@ class StoredAdapter:
     Attributes
     ----------
     adapter : Tensor
-        (P,) float32.
+        (P,) float64: A and B of each module that can be read.
     layout : AdapterLayout
+        Under peft's names, whatever the file has. Where modules have different scales, what
+        is not of the first one's scale is in their B.
     base : str
-        The base model's name, folder or hub id, as the configuration has it.
+        The base model's name, folder or hub id, as the configuration has it; or empty.
     tensors : mapping of str to Tensor
         As stored; what is no LoRA factor (a head trained in full) is left alone.
     folder : Path
+    notes : tuple of str
+        What the files say that is not so, and what of them could not be read.
+    names : mapping of str to str
+        The layout's name of a tensor to the file's.
+    gains : mapping of str to float
+        By module, what its B is multiplied by.
     """
 
     adapter: Tensor
@@ -54,6 +77,34 @@ class StoredAdapter:
     base: str
     tensors: Mapping[str, Tensor]
     folder: Path
+    notes: tuple[str, ...]
+    names: Mapping[str, str]
+    gains: Mapping[str, float]
+
+    @property
+    def kind(self) -> str:
+        """The type of the numbers, such as float32."""
+        return str(self.tensors[next(iter(self.names.values()))].dtype).removeprefix("torch.")
+
+    def _stored(self, adapter: Tensor) -> dict[str, Tensor]:
+        """Return the factors of a (P,) adapter as the file would hold them, by its names."""
+        views = self.layout.views(adapter[None].clone())
+        for module, gain in self.gains.items():
+            views[PREFIX + module + B_SUFFIX] = views[PREFIX + module + B_SUFFIX] / gain
+        held = {own: self.tensors[name] for own, name in self.names.items()}
+        return {
+            self.names[own]: view[0].to(held[own].dtype).reshape(held[own].shape).clone()
+            for own, view in views.items()
+        }
+
+    def rounded(self, adapter: Tensor) -> Tensor:
+        """Return a (P,) adapter as it reads after it was stored in the file's types."""
+        stored, row = self._stored(adapter), adapter.clone()
+        for own, view in self.layout.views(row[None]).items():
+            view[0] = stored[self.names[own]].to(row.dtype).flatten(1)
+        for module, gain in self.gains.items():
+            self.layout.pair(self.layout.views(row[None]), module)[1].mul_(gain)
+        return row
 
     def rewrite(self, adapter: Tensor, folder: Path) -> None:
         """Write other numbers with the same configuration and types into a new folder.
@@ -61,15 +112,14 @@ class StoredAdapter:
         Raises
         ------
         UserError
-            When the folder holds files already, or can't be written.
+            When the folder holds files already, can't be written, or there is no configuration.
         """
+        try:
+            config = (self.folder / CONFIG).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.folder / CONFIG}: can't be read, so not copied") from error
         new_folder(folder)
-        views = self.layout.views(adapter[None])
-        tensors = {
-            name: views[name][0].to(stored.dtype).clone() if name in views else stored
-            for name, stored in self.tensors.items()
-        }
-        _write(folder, tensors, (self.folder / CONFIG).read_text(encoding="utf-8"))
+        _write(folder, {**self.tensors, **self._stored(adapter)}, config)
 
 
 def new_folder(folder: Path) -> None:
@@ -88,13 +138,33 @@ def new_folder(folder: Path) -> None:
         raise UserError(f"--out {folder}: can't be written: {error.strerror}") from error
 
 
-def save_adapter(folder: Path, adapter: Tensor, layout: AdapterLayout, base: str) -> None:
-    """Write a (P,) adapter as peft does: adapter_config.json and safetensors, each file whole."""
+def save_adapter(
+    folder: Path,
+    adapter: Tensor,
+    layout: AdapterLayout,
+    base: str,
+    model: nn.Module | None = None,
+) -> None:
+    """Write a (P,) adapter as peft does: adapter_config.json and safetensors, each file whole.
+
+    Parameters
+    ----------
+    base : str
+        Folder or hub id of the base model, from which ``AutoPeftModel`` would load it.
+    model : Module, optional
+        The base model, whose class ``AutoPeftModel`` is then told.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v[0].clone() for k, v in layout.views(adapter[None]).items()}
     config = layout.settings.to_peft()
     config.base_model_name_or_path = base
     config.inference_mode = True
+    if model is not None:
+        kind = type(model)
+        config.auto_mapping = {
+            "base_model_class": kind.__name__,
+            "parent_library": kind.__module__,
+        }
     config.target_modules = list(layout.modules)
     with TemporaryDirectory() as made:
         config.save_pretrained(made)
@@ -103,9 +173,7 @@ def save_adapter(folder: Path, adapter: Tensor, layout: AdapterLayout, base: str
 
 
 def _write(folder: Path, tensors: Mapping[str, Tensor], config: str) -> None:
-    # safetensors' own save_file makes files that nobody else can read.
-    with whole(folder / WEIGHTS) as part:
-        part.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
+    write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
     write_text(folder / CONFIG, config)
 
 
@@ -134,40 +202,79 @@ def load_adapter(folder: Path, layout: AdapterLayout) -> Tensor:
 
 
 def open_adapter(folder: Path) -> StoredAdapter:
-    """Read an adapter of any model, its layout taken from the files.
+    """Read the LoRA factors of an adapter of any model; never unpickles.
+
+    Modules and ranks are those of the weights, whatever the configuration says or whether
+    there is one; it gives the scale of each module alone. What can't be read is noted.
 
     Raises
     ------
     UserError
-        When a file is missing or damaged, or it is no LoRA adapter on Linear layers.
+        When no file is safetensors, one is damaged, or they hold no module of LoRA that can
+        be read.
     """
-    config, tensors = _read(folder, "no LoRA adapter in peft's format")
-    modules = [
-        name[len(PREFIX) : -len(A_SUFFIX)]
-        for name in tensors
-        if name.startswith(PREFIX) and name.endswith(A_SUFFIX)
-    ]
-    names = [PREFIX + m + suffix for m in sorted(modules) for suffix in (A_SUFFIX, B_SUFFIX)]
-    for name in names:
-        if name not in tensors:
-            raise UserError(f"{folder}: no LoRA adapter in peft's format (no tensor '{name}')")
-        if tensors[name].ndim != 2:
-            raise UserError(f"{folder}: '{name}' is not of a Linear layer")
-    if not names:
-        raise UserError(f"{folder}: no LoRA adapter in peft's format (no lora_A weights)")
-    rank = config["r"]
-    alpha = config["lora_alpha"] * (rank**0.5 if config["use_rslora"] else 1)
+    tensors = lora_tensors(folder)
+    config, notes = configuration(folder)
+    pairs, unread = pairs_of(tensors)
+    if not pairs:
+        module, reason = next(iter(unread.items()))
+        raise UserError(f"{folder}: no LoRA adapter that can be read ({module!r} {reason})")
+    for reason in sorted(set(unread.values())):
+        which = listed(module for module, why in unread.items() if why == reason)
+        notes.append(f"left out: {which} {reason}")
+    said = {m: said_of(config, m, "rank_pattern", "r") for m in pairs}
+    if config and (other := [m for m, pair in pairs.items() if said[m] != len(pair.a)]):
+        notes.append(f"{CONFIG} has another rank than the weights of {listed(other)}")
+    if config.get("use_dora") or any(MAGNITUDE in name for name in tensors):
+        notes.append("a DoRA adapter: its magnitudes are no part of a mark")
+    scales = {m: scale_of(config, m, len(pair.a)) for m, pair in pairs.items()}
+    if config and None in scales.values():
+        notes.append(f"{CONFIG} has no scale (lora_alpha); every module counts the same")
+    return _stored_adapter(folder, config, tensors, pairs, scales, notes)
+
+
+def open_merged(folder: Path, base: Path) -> StoredAdapter:
+    """Read what a model has beyond its base as an adapter of full rank: ``dW = W - W_0``.
+
+    So a mark is found again in an adapter that was merged into the base and published as a model.
+
+    Raises
+    ------
+    UserError
+        When one of them holds no safetensors, or no matrix of theirs differs.
+    """
+    tensors = merged_tensors(folder, base)
+    pairs, _ = pairs_of(tensors)
+    return _stored_adapter(folder, {}, tensors, pairs, dict.fromkeys(pairs, 1.0), [])
+
+
+def _stored_adapter(
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    pairs: Mapping[str, Pair],
+    scales: Mapping[str, float | None],
+    notes: list[str],
+) -> StoredAdapter:
+    known = {m: 1.0 if scale is None else scale for m, scale in scales.items()}
+    common = abs(next(iter(known.values())))
+    gains = {m: scale / common for m, scale in known.items()}
+    parts: dict[str, Tensor] = {}
+    names: dict[str, str] = {}
+    for module, pair in pairs.items():
+        own = PREFIX + module + A_SUFFIX, PREFIX + module + B_SUFFIX
+        parts.update(zip(own, (pair.a, gains[module] * pair.b), strict=True))
+        names.update(zip(own, pair.names, strict=True))
+    rank = min(65_536, max(len(pair.a) for pair in pairs.values()))  # of the scale alone
     layout = AdapterLayout(
-        tuple(sorted(modules)),
-        {name: tuple(tensors[name].shape) for name in names},
-        LoraSettings(rank=rank, alpha=alpha),
+        tuple(pairs),
+        {name: tuple(part.shape) for name, part in parts.items()},
+        LoraSettings(rank=rank, alpha=common * rank),
     )
-    for module in layout.modules:
-        a, b = layout.pair_of_shapes(module)
-        if not a[0] == b[1] == rank:
-            raise UserError(f"{folder}: '{module}' is not of rank {rank} as {CONFIG} says")
-    row = _finite(folder, layout, {name: tensors[name] for name in names})
-    return StoredAdapter(row, layout, str(config["base_model_name_or_path"]), tensors, folder)
+    row = torch.cat([part.flatten() for part in parts.values()])
+    base = config.get("base_model_name_or_path")
+    base = base if isinstance(base, str) else ""
+    return StoredAdapter(row, layout, base, tensors, folder, tuple(notes), names, gains)
 
 
 def _finite(folder: Path, layout: AdapterLayout, tensors: Mapping[str, Tensor]) -> Tensor:

@@ -53,6 +53,7 @@ def test_copies_are_marked_verified_and_traced(tmp_path: Path, adapter: Path) ->
     own = call("verify", tmp_path / "bob", "--key", tmp_path / "keys" / "bob.json", "--json")
     assert json.loads(own.stdout) | {"p_value": 0} == {
         "owner": "bob", "hits": 64, "trials": 64, "p_value": 0, "claimants": 1, "stands": True,
+        "notes": [],
     }  # fmt: skip
     foreign = call("verify", tmp_path / "bob", "--key", tmp_path / "keys" / "carol.json")
     assert foreign.exit_code == 1
@@ -123,26 +124,28 @@ def test_bad_input_is_named_and_leaves_the_files(tmp_path: Path, adapter: Path) 
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('"digits-vit"', '"another"', "is for the base model 'digits-vit'"),
-        ('"peft_type": "LORA"', '"peft_type": "IA3"', "peft_type is 'IA3'"),
-        ('"use_dora": false', '"use_dora": true', "use_dora is True"),
-        ('"r": 4', '"r": 0', "r is 0"),
-        ('"r": 4', '"r": 5', "not of rank 5"),
-        ("{", "[{", "no LoRA adapter"),
-    ],
-)
-def test_adapters_that_are_something_else(
-    tmp_path: Path, adapter: Path, old: str, new: str, message: str
-) -> None:
-    key, out = tmp_path / "k.json", tmp_path / "out"
+def test_what_a_thief_edits_is_a_note(tmp_path: Path, adapter: Path) -> None:
+    key, out = tmp_path / "keys" / "k.json", tmp_path / "out"
     assert call("embed", adapter, "--key", key, "--owner", "a", "--out", out).exit_code == 0
     config = out / "adapter_config.json"
-    assert old in config.read_text()
-    config.write_text(config.read_text().replace(old, new, 1))
-    assert message in refused("verify", out, "--key", key)
+    config.write_text(config.read_text().replace('"digits-vit"', '"/another/folder/"'))
+    found = json.loads(call("verify", out, "--key", key, "--json").stdout)
+    assert found["stands"]
+    (note,) = found["notes"]
+    assert "'digits-vit', the files say '/another/folder/'" in note
+    assert f"note: {note}" in call("verify", out, "--key", key).stdout
+    config.unlink()
+    traced = json.loads(call("trace", out, "--keys", key.parent, "--json").stdout)
+    assert traced["accused"] == "a"
+    assert "adapter_config.json can't be read" in traced["notes"][0]
+    assert "note: " in call("trace", out, "--keys", key.parent).stdout
+
+
+def test_names_of_owners_are_printed_as_they_are(tmp_path: Path, adapter: Path) -> None:
+    key, out = tmp_path / "keys" / "k.json", tmp_path / "out"
+    done = call("embed", adapter, "--key", key, "--owner", "[/x] [EU] Ltd", "--out", out)
+    assert "owner [/x] [EU] Ltd" in done.stdout
+    assert "accused: [/x] [EU] Ltd" in call("trace", out, "--keys", key.parent).stdout
 
 
 def test_schemes_are_listed() -> None:

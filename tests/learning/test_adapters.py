@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from peft import PeftModel, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -237,6 +237,28 @@ def test_reads_what_it_saved(layout: AdapterLayout, tmp_path: Path) -> None:
     save_adapter(tmp_path, adapter, layout, "digits-vit")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
     assert sorted(first) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("stabilised", [False, True])
+def test_scales_of_opened_adapters_are_those_of_peft(
+    stabilised: bool, backbone: Backbone, tmp_path: Path
+) -> None:
+    config = LoraConfig(
+        r=4, lora_alpha=8, target_modules=["q_proj", "fc1"], use_rslora=stabilised,
+        rank_pattern={"q_proj": 2}, alpha_pattern={r".*layer.*\.0\..*q_proj": 32, "fc1": 3},
+        init_lora_weights=False,
+    )  # fmt: skip
+    model = get_peft_model(deepcopy(backbone.model), config)
+    model.save_pretrained(str(tmp_path))
+    stored = open_adapter(tmp_path)
+    assert stored.notes == ()
+    factors = stored.layout.factors(stored.adapter[None])
+    assert len(factors) == 6
+    for name, (a, b) in factors.items():
+        expected = model.base_model.model.get_submodule(name).get_delta_weight("default")
+        found = stored.layout.scaling * b[0] @ a[0]
+        torch.testing.assert_close(found, expected.double(), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(stored.rounded(stored.adapter), stored.adapter)
 
 
 def test_files_are_as_readable_as_others(layout: AdapterLayout, tmp_path: Path) -> None:

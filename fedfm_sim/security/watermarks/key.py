@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.settings import Settings
@@ -37,6 +37,9 @@ class Key(Settings):
         Name of the model that the marked adapter is for; empty where it does not matter.
     layout : str
         `layout_digest` of the marked adapter; empty where it does not matter.
+    modules : tuple
+        Name, outputs and inputs of each module that carries the mark: what is looked for
+        in a suspect, whatever else it holds. Empty for all that are there.
     public_key, statement : str
         Of a signed mark (see `signed`): who vouches for it, and for what; else empty.
     """
@@ -47,8 +50,15 @@ class Key(Settings):
     bits: int = Field(default=64, ge=1, le=65_536)
     base: str = ""
     layout: str = ""
+    modules: tuple[tuple[str, int, int], ...] = ()
     public_key: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     statement: str = ""
+
+    @model_validator(mode="after")
+    def _modules_of_layout(self) -> Self:
+        if self.modules and self.layout and self.layout != _digest(self.modules):
+            raise ValueError("the modules are not those of the layout")
+        return self
 
     @classmethod
     def create(cls, owner: str, bits: int = 64, base: str = "", layout: str = "") -> Self:
@@ -75,7 +85,9 @@ class Key(Settings):
         )
 
     def check(self, base: str, layout: AdapterLayout) -> None:
-        """Refuse an adapter that the key was not made for.
+        """Refuse to mark an adapter that the key was not made for.
+
+        A claim asks for no such thing: who has the copy can edit what it says of itself.
 
         Raises
         ------
@@ -133,14 +145,20 @@ class Key(Settings):
             raise UserError(f"{path}: no watermark key (not JSON)") from error
 
 
-def layout_digest(layout: AdapterLayout) -> str:
-    """Return 32 hexadecimal digits that name the adapted modules and their sizes.
+def modules_of(layout: AdapterLayout) -> tuple[tuple[str, int, int], ...]:
+    """Return name, outputs and inputs of the adapted modules, by name.
 
     The rank is left out: a copy folded to another rank has the same weights to mark.
     """
-    sizes = sorted(
-        [module, shape_b[0], shape_a[1]]
-        for module in layout.modules
-        for shape_a, shape_b in [layout.pair_of_shapes(module)]
-    )
+    shapes = ((module, layout.pair_of_shapes(module)) for module in sorted(layout.modules))
+    return tuple((module, b[0], a[1]) for module, (a, b) in shapes)
+
+
+def layout_digest(layout: AdapterLayout) -> str:
+    """Return 32 hexadecimal digits that name the adapted modules and their sizes."""
+    return _digest(modules_of(layout))
+
+
+def _digest(modules: tuple[tuple[str, int, int], ...]) -> str:
+    sizes = [list(module) for module in sorted(modules)]
     return shake_256(json.dumps(sizes).encode()).hexdigest(16)

@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapter_files import StoredAdapter
-from fedfm_sim.security.watermarks.key import Key, layout_digest
+from fedfm_sim.security.watermarks.key import Key, layout_digest, modules_of
+from fedfm_sim.security.watermarks.matching import matched
 from fedfm_sim.security.watermarks.signed import check_signature, read_private_key, signed_key
 from fedfm_sim.security.watermarks.verification import Claim, Trace, claim
-from fedfm_sim.security.watermarks.white_box import (
-    directions,
-    embed,
-    read_bits,
-    trace_bits,
-)
+from fedfm_sim.security.watermarks.white_box import bits_found, directions, embed, read_bits
 
 #: Standard deviations of an unmarked response at which bits are embedded.
 MARGIN = 4.0
@@ -28,8 +26,10 @@ def new_key(stored: StoredAdapter, owner: str, bits: int, private: Path | None =
     """Return a key for an adapter: of secret random bits, or signed by a PEM private key."""
     digest = layout_digest(stored.layout)
     if private is not None:
-        return signed_key(owner, read_private_key(private), bits, stored.base, digest)
-    return Key.create(owner, bits, stored.base, digest)
+        key = signed_key(owner, read_private_key(private), bits, stored.base, digest)
+    else:
+        key = Key.create(owner, bits, stored.base, digest)
+    return key.model_copy(update={"modules": modules_of(stored.layout)})
 
 
 def mark(stored: StoredAdapter, key: Key, out: Path, margin: float = MARGIN) -> Claim:
@@ -45,13 +45,11 @@ def mark(stored: StoredAdapter, key: Key, out: Path, margin: float = MARGIN) -> 
     key.check(stored.base, stored.layout)
     of = directions(stored.layout, [key])
     row = embed(stored.layout, stored.adapter, of, margin)
-    for name, view in stored.layout.views(row[None]).items():
-        view.copy_(view.to(stored.tensors[name].dtype))
-    found = int(read_bits(stored.layout, row[None], of).sum())
+    found = int(read_bits(stored.layout, stored.rounded(row)[None], of).sum())
     if found < key.bits:
-        kind = str(next(iter(stored.tensors.values())).dtype).removeprefix("torch.")
         raise UserError(
-            f"only {found} of {key.bits} bits survive storage as {kind}; take a larger margin"
+            f"only {found} of {key.bits} bits survive storage as {stored.kind}; "
+            "take a larger margin"
         )
     stored.rewrite(row, out)
     return claim(key.owner, found, key.bits)
@@ -60,25 +58,31 @@ def mark(stored: StoredAdapter, key: Key, out: Path, margin: float = MARGIN) -> 
 def verify(
     stored: StoredAdapter, key: Key, claimants: int = 1, registered: str | None = None
 ) -> Claim:
-    """Return a key's claim on an adapter.
+    """Return a key's claim on an adapter, from the weights that are the key's.
+
+    Names, configuration and modules that were added or dropped refuse no claim: see `notes`.
 
     Raises
     ------
     UserError
-        When the key is for another model, or ``registered`` is given and the key is not
-        signed by that public key.
+        When the key says that it is signed and is not, or ``registered`` is given and the key
+        is not signed by that public key.
     """
-    _check(stored, key, registered)
-    hits = int(
-        read_bits(stored.layout, stored.adapter[None], directions(stored.layout, [key])).sum()
-    )
-    return claim(key.owner, hits, key.bits, 0.5, claimants)
-
-
-def _check(stored: StoredAdapter, key: Key, registered: str | None = None) -> None:
-    key.check(stored.base, stored.layout)
     if key.public_key or registered is not None:
         check_signature(key, registered)
+    return _found(stored, key, claimants)[0]
+
+
+def notes(stored: StoredAdapter, keys: Sequence[Key]) -> tuple[str, ...]:
+    """Return what of an adapter's files differs from what keys were made for, each once."""
+    return tuple(dict.fromkeys(note for key in keys for note in matched(stored, key).notes))
+
+
+def _found(stored: StoredAdapter, key: Key, claimants: int) -> tuple[Claim, float]:
+    part = matched(stored, key)
+    if not part.layout.modules:
+        return claim(key.owner, 0, key.bits, 0.5, claimants), 0.0
+    return bits_found(part.layout, part.adapter, key, MARGIN, claimants)
 
 
 def trace(stored: StoredAdapter, keys: Sequence[Key]) -> Trace:
@@ -87,13 +91,15 @@ def trace(stored: StoredAdapter, keys: Sequence[Key]) -> Trace:
     Raises
     ------
     UserError
-        When there is no key or one is for another model.
+        When there is no key or one is not signed as it says.
     """
     if not keys:
         raise UserError("no keys to trace by")
     for key in keys:
-        _check(stored, key)
-    return trace_bits(stored.layout, stored.adapter, keys, MARGIN)
+        if key.public_key:
+            check_signature(key)
+    found = [_found(stored, key, len(keys)) for key in keys]
+    return Trace(tuple(own for own, _ in found), np.array([score for _, score in found]))
 
 
 def read_keys(folder: Path) -> list[Key]:

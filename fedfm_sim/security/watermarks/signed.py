@@ -5,8 +5,9 @@ bits at once, and a derived key by trying about 1/p of them. So the secret of a 
 the owner's Ed25519 signature (RFC 8032) of a statement that names the owner and the
 model. The public key was registered before; at the claim the signature is shown, anybody
 checks it, and derives the bits from it. A forger needs a signature under a registered key.
-An owner could sign with many nonces and pick: RFC 8032 fixes the nonce, but nobody can see
-that it was so, which is why a dispute should ask for far less than 10^-6.
+An owner could sign with many nonces, or under many spellings of its name, and pick: RFC 8032
+fixes the nonce, but nobody can see that it was so. A dispute should ask for far less than 10^-6,
+and for a statement that was registered with the public key.
 """
 
 from __future__ import annotations

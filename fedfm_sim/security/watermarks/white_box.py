@@ -22,7 +22,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.trainer import Adjust
 from fedfm_sim.security.watermarks.key import Key
-from fedfm_sim.security.watermarks.verification import Trace, claim, similarity_scores
+from fedfm_sim.security.watermarks.verification import Claim, Trace, claim, similarity_scores
 
 #: How often embedding linearises the projections before it gives up.
 STEPS = 30
@@ -127,19 +127,27 @@ def read_bits(layout: AdapterLayout, adapters: Tensor, of: Directions) -> Mask:
     return found
 
 
+def bits_found(
+    layout: AdapterLayout, adapter: Tensor, key: Key, margin: float, claimants: int = 1
+) -> tuple[Claim, float]:
+    """Return a key's claim on an adapter (P,) by its bits, and FedTracker's similarity.
+
+    ``margin`` is as in `embed`. A response of exactly 0 is no hit.
+    """
+    row, of = adapter[None].double(), directions(layout, [key])
+    found, level = responses(layout, row, of), margin * unmarked_deviation(layout, row, of)
+    own = claim(key.owner, int((found * of.signs > 0).sum()), key.bits, 0.5, claimants)
+    scores = similarity_scores(found.numpy(), of.signs.double().numpy(), level.numpy())
+    return own, float(scores[0])
+
+
 def trace_bits(layout: AdapterLayout, adapter: Tensor, keys: Sequence[Key], margin: float) -> Trace:
     """Return to which of several keys, of any number of bits, an adapter (P,) is traced.
 
     Ranked by FedTracker's similarity, with ``margin`` as in `embed`.
     """
-    row, claims, scores = adapter[None].double(), [], []
-    for key in keys:
-        of = directions(layout, [key])
-        found, level = responses(layout, row, of), margin * unmarked_deviation(layout, row, of)
-        hits = int((found * of.signs > 0).sum())
-        claims.append(claim(key.owner, hits, key.bits, 0.5, len(keys)))
-        scores.append(similarity_scores(found.numpy(), of.signs.double().numpy(), level.numpy())[0])
-    return Trace(tuple(claims), np.array(scores))
+    found = [bits_found(layout, adapter, key, margin, len(keys)) for key in keys]
+    return Trace(tuple(own for own, _ in found), np.array([score for _, score in found]))
 
 
 def embed(layout: AdapterLayout, adapter: Tensor, of: Directions, margin: float = 4.0) -> Tensor:
