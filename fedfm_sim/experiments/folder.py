@@ -26,6 +26,7 @@ from fedfm_sim.experiments.owned_files import OwnedFiles
 from fedfm_sim.experiments.reported import REPORT
 from fedfm_sim.learning.adapter_files import CONFIG, WEIGHTS, load_adapter, save_adapter
 from fedfm_sim.learning.adapters import AdapterLayout
+from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.unlearning.past_round import PastRound
@@ -263,9 +264,9 @@ class RunFolder(OwnedFiles):
         paths = sorted((self.path / HISTORY).glob("round-*.safetensors"))
         return tuple(PastRound.load(path, self.about) for path in paths[:rounds])
 
-    def write_adapter(self, adapter: Tensor, layout: AdapterLayout, base: str) -> None:
+    def write_adapter(self, adapter: Tensor, layout: AdapterLayout, backbone: Backbone) -> None:
         """Write the final adapter (P,), in peft's format."""
-        save_adapter(self.path / ADAPTER, adapter, layout, base)
+        save_adapter(self.path / ADAPTER, adapter, layout, backbone.address, backbone.model)
 
     def adapter(self, layout: AdapterLayout, gone: Sequence[int] = ()) -> Tensor:
         """Return the final adapter (P,), or that without some participants."""
@@ -277,7 +278,7 @@ class RunFolder(OwnedFiles):
         gone: Sequence[int],
         adapter: Tensor,
         layout: AdapterLayout,
-        base: str,
+        backbone: Backbone,
         verification: pd.DataFrame,
     ) -> Path:
         """Write the adapter (P,) that is left without some participants; return its folder.
@@ -287,7 +288,7 @@ class RunFolder(OwnedFiles):
         target = self.path / without(gone)
         part = target.with_name(target.name + PART)
         shutil.rmtree(part, ignore_errors=True)
-        save_adapter(part / ADAPTER, adapter, layout, base)
+        save_adapter(part / ADAPTER, adapter, layout, backbone.address, backbone.model)
         self._write_table(part / f"{VERIFICATION}.parquet", verification)
         shutil.rmtree(target, ignore_errors=True)  # of a crash before it was listed
         part.replace(target)

@@ -110,7 +110,7 @@ class PlayingFederation:
         assert isinstance(result, RunResult)
         folder.write_table("journal", result.journal)
         federation = self.model.setting.federation
-        folder.write_adapter(result.adapter, federation.layout, federation.backbone.name)
+        folder.write_adapter(result.adapter, federation.layout, federation.backbone)
         if result.departure is not None:
             folder.write_table("departure", result.departure.table)
             folder.write_table("shares", result.departure.shares)

@@ -79,8 +79,8 @@ def _unlearn(folder: RunFolder, client: int, method: str, executor: Executor) ->
     table = compare(
         request, {method: made}, retrained, probes_of(setting, client, played["action"])
     )
-    layout, base = setting.federation.layout, setting.federation.backbone.name
-    target = folder.write_without([*gone, client], made.adapter, layout, base, table)
+    layout, backbone = setting.federation.layout, setting.federation.backbone
+    target = folder.write_without([*gone, client], made.adapter, layout, backbone, table)
     folder.write_json(UNLEARNED, {"gone": [*before, {"client": client, "method": method}]})
     return Forgetting(client, method, table, target)
 

@@ -50,6 +50,15 @@ class Backbone:
     name: str
     model: transformers.PreTrainedModel
 
+    @property
+    def address(self) -> str:
+        """Where transformers and peft find it: an absolute folder, or a hub id.
+
+        The shipped name means nothing to them, and would be asked for on the hub.
+        """
+        folder = BACKBONES[self.name] if self.name in BACKBONES else Path(self.name)
+        return str(folder.resolve()) if folder.is_dir() else self.name
+
     @cached_property
     def size_bytes(self) -> int:
         """Bytes of the frozen parameters."""

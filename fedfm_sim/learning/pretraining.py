@@ -127,5 +127,7 @@ def save_checkpoint(
         "torch": torch.__version__,
     }
     model.save_pretrained(folder)
+    # safetensors makes files that nobody else can read.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     return provenance

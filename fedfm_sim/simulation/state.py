@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fedfm_sim.agents.participant import Beliefs, Participant
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.files import whole
+from fedfm_sim.learning.tensor_files import write_tensors
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.population.arrays import Population
 
@@ -136,8 +135,7 @@ def save_state(state: State, path: Path, about: Mapping[str, Any]) -> None:
     arrays: dict[str, Tensor] = {}
     tree = _packed(state, "state", arrays)
     metadata = {"state": json.dumps(tree), "about": json.dumps(about)}
-    with whole(path) as part:
-        save_file(arrays, part, metadata=metadata)
+    write_tensors(path, arrays, metadata)
 
 
 def load_state(path: Path, about: Mapping[str, Any]) -> State | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from peft import PeftModel
+from peft import AutoPeftModel, PeftModel
 from typer.testing import CliRunner
 
 import fedfm_sim as fs
@@ -68,6 +68,14 @@ def check_folder(folder: Path) -> None:
     assert fs.load_scenario(folder / "scenario.lock.toml").rounds == 2
     model = PeftModel.from_pretrained(load_backbone("digits-vit").model, folder / "adapter")
     assert model.peft_config["default"].r == 8
+    # The files alone are enough: they say where the base model is, and what it is.
+    again = AutoPeftModel.from_pretrained(folder / "adapter")
+    for one, two in zip(model.parameters(), again.parameters(), strict=True):
+        assert one.equal(two)
+    usual = folder / "usual"
+    usual.touch()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {usual.stat().st_mode}
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
     assert "http" not in page.replace("http-equiv", "")

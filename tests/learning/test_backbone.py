@@ -219,3 +219,14 @@ def tiny_llama(*, tied: bool = False) -> Backbone:
         tie_word_embeddings=tied,
     )
     return freeze("llama", LlamaForCausalLM(config))
+
+
+def test_the_address_of_a_backbone_is_what_others_can_load(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shipped name is no hub id: who loads the adapter would ask a stranger's hub for it."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(BACKBONES["digits-vit"], tmp_path / "own")
+    assert Path(backbone.address) == BACKBONES["digits-vit"].resolve()
+    assert freeze("own", backbone.model).address == str(tmp_path / "own")
+    assert freeze("org/model", backbone.model).address == "org/model"

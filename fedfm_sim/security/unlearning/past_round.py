@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, from_numpy
 
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.files import whole
+from fedfm_sim.learning.tensor_files import write_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +46,7 @@ class PastRound:
             "members": from_numpy(self.members),
             "weights": from_numpy(np.asarray(self.weights, dtype=np.float64)),
         }
-        with whole(path) as part:
-            save_file(tensors, part, metadata={"about": json.dumps(about)})
+        write_tensors(path, tensors, {"about": json.dumps(about)})
 
     @classmethod
     def load(cls, path: Path, about: Mapping[str, Any]) -> PastRound:
