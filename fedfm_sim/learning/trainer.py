@@ -10,8 +10,10 @@ a loop over plain peft (`fedfm_sim.learning.reference`), which a test holds to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import local
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -135,8 +137,18 @@ class StackedLinear(nn.Module):
     def __init__(self, base: nn.Linear) -> None:
         super().__init__()
         self.base = base
-        self.factors: tuple[Tensor, Tensor] | None = None
         self.scaling = 1.0
+        # Lanes of one training share the frozen model, each with adapters of its own.
+        self._own = local()
+
+    @property
+    def factors(self) -> tuple[Tensor, Tensor] | None:
+        """A (K, r, in) and B (K, out, r) of this thread; None leaves the base as it is."""
+        return getattr(self._own, "factors", None)
+
+    @factors.setter
+    def factors(self, factors: tuple[Tensor, Tensor] | None) -> None:
+        self._own.factors = factors
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``W x + b + s B_k A_k x`` for the rows of block k."""
@@ -229,18 +241,23 @@ def train(
     rows = adapters[order].clone()
     losses = np.full((len(order), max(map(len, plans), default=0)), np.nan)
     with stacked(backbone, layout) as layers:
-        _train_rows(
-            backbone,
-            layout,
-            layers,
-            rows,
-            [shards[k] for k in order],
-            [plans[k] for k in order],
-            [generators[k] for k in order],
-            settings,
-            losses,
-            adjust and _in_order(adjust, order),
-        )
+
+        def train_lane(lane: slice) -> None:
+            own, told = order[lane], losses[lane]
+            rows[lane] = _train_rows(
+                backbone,
+                layout,
+                layers,
+                rows[lane].clone(),
+                [shards[k] for k in own],
+                [plans[k] for k in own],
+                [generators[k] for k in own],
+                settings,
+                told,
+                adjust and _in_order(adjust, own),
+            )
+
+        in_lanes(train_lane, len(order))
     trained = torch.empty_like(rows)
     trained[order] = rows
     last_epoch = np.full(len(order), np.nan)
@@ -252,6 +269,28 @@ def train(
             last_epoch[k] = np.average(losses[position, tail], weights=weights[tail])
     samples = np.array([len(shard) * settings.epochs for shard in shards], dtype=np.int64)
     return Trained(trained, last_epoch, samples)
+
+
+#: A thread takes at least so many participants: their steps are long against what Python adds.
+LEAST_LANE = 8
+
+
+def in_lanes(work: Callable[[slice], None], count: int) -> None:
+    """Do ``count`` rows of work in as many threads as torch has, the rows dealt round.
+
+    Each thread computes its rows alone, which gives the bits of one thread; torch's own
+    threads would share every single product, and wait for each other between them.
+    """
+    threads = torch.get_num_threads()
+    lanes = max(1, min(threads, count // LEAST_LANE))
+    if lanes == 1:
+        work(slice(None))
+        return
+    try:
+        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(work, [slice(first, None, lanes) for first in range(lanes)]))
+    finally:
+        torch.set_num_threads(threads)  # what a lane sets holds for all that come later, too
 
 
 def _in_order(adjust: Adjust, order: Sequence[int]) -> Adjust:
@@ -275,10 +314,11 @@ def _train_rows(
     settings: TrainingSettings,
     losses: Array,
     adjust: Adjust | None,
-) -> None:
+) -> Tensor:
+    """Train rows (k, P) in place, note the losses (k, steps), and return the rows."""
     steps = [len(plan) for plan in plans]
     if not any(steps):
-        return
+        return rows
     pool = Examples.concatenate(shards)
     offsets = np.cumsum([0] + [len(shard) for shard in shards[:-1]])
     optimizer = _Optimizer(settings, rows.shape)
@@ -305,6 +345,7 @@ def _train_rows(
         if settings.freeze_a:  # against weight decay
             rows[:active, frozen] = starts[:active, frozen]
         losses[:active, step] = (each.view(active, -1) * weights).sum(1).numpy()
+    return rows
 
 
 def _mean_gradients(

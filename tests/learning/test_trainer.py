@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,61 @@ def test_equals_the_loop_over_peft(
     np.testing.assert_array_equal(
         batched.samples, np.array([10, 0, 1, 13, 4]) * SETTINGS[name].epochs
     )
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+PRIVATE = TrainingSettings(epochs=2, batch_size=4, example_clip=1.0, example_noise=1.0)
+
+
+@pytest.mark.parametrize("chosen", [SETTINGS["adamw"], SETTINGS["frozen A"], PRIVATE])
+@pytest.mark.usefixtures("two_threads")
+def test_in_two_lanes_everybody_trains_as_in_one(
+    chosen: TrainingSettings, backbone: Backbone, layout: AdapterLayout, digits: SplitData
+) -> None:
+    sizes = [10, 0, 1, 13, 4, 4, 7, 9, 12, 2, 3, 5, 8, 11, 6, 1, 0]
+    starts = random_starts(layout, len(sizes))
+    shards = shards_of(digits.private, sizes)
+    told: dict[int, int] = {}
+
+    def adjust(rows: Tensor, gradients: Tensor, members: np.ndarray) -> None:
+        for row, member in enumerate(members):
+            told[int(member)] = told.get(int(member), 0) + 1
+            gradients[row] += 0.01 * int(member) * rows[row]
+
+    def made() -> Trained:
+        drawn = generators(len(sizes))
+        return train(backbone, layout, starts, shards, chosen, drawn, adjust)
+
+    two, again = made(), made()
+    steps, threads = dict(told), torch.get_num_threads()
+    torch.set_num_threads(1)
+    one = made()
+    assert threads == 2  # lanes leave the setting as it was
+    assert torch.equal(two.adapters, again.adapters)
+    assert_same(two, one, layout)
+    assert steps == {k: 2 * chosen.epochs * -(-size // 4) for k, size in enumerate(sizes) if size}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_a_lane_is_raised_and_leaves_the_threads(
+    backbone: Backbone, layout: AdapterLayout, digits: SplitData
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    shards = shards_of(digits.private, [4] * 16)
+    starts = random_starts(layout, 16)
+    with pytest.raises(ZeroDivisionError):
+        train(backbone, layout, starts, shards, SETTINGS["sgd"], generators(16), fails)
+    assert torch.get_num_threads() == 2
+    assert not any(isinstance(m, StackedLinear) for m in backbone.model.modules())
 
 
 @settings(max_examples=12)
