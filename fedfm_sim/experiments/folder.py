@@ -24,9 +24,10 @@ from fedfm_sim.core.files import PART, cannot_write, made_folder, write_text
 from fedfm_sim.experiments.identity import VERSION, identity_of
 from fedfm_sim.experiments.owned_files import OwnedFiles
 from fedfm_sim.experiments.reported import REPORT
-from fedfm_sim.learning.adapter_files import CONFIG, WEIGHTS, load_adapter, save_adapter
+from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone
+from fedfm_sim.learning.lora_files import CONFIG, WEIGHTS
 from fedfm_sim.scenarios.lock import to_toml
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.unlearning.past_round import PastRound

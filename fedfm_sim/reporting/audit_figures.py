@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from fedfm_sim.mechanisms.auditing.report import AuditReport
 from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.palette import GREEN, GREY, VERMILION
 
-#: One colour per verdict (Okabe and Ito's palette).
-COLOURS = {"violated": "#D55E00", "not violated": "#009E73", "does not apply": "#999999"}
+#: One colour per verdict.
+COLOURS = {"violated": VERMILION, "not violated": GREEN, "does not apply": GREY}
 
 
 def draw_audit(report: AuditReport) -> Figure:

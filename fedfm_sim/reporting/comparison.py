@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from fedfm_sim.core.intervals import critical
 from fedfm_sim.core.pareto import pareto_front
 from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.labels import label_points
+from fedfm_sim.reporting.palette import BLUE
 
 #: Panels in a row.
 ACROSS = 4
@@ -94,21 +96,13 @@ def draw_front(runs: pd.DataFrame, keys: Sequence[str], heading: str) -> Figure:
             fmt="none",
             ecolor="#888888",
         )
-        colours = np.where(front, "#1f77b4", "white")
-        axes.scatter(
-            means["leakage"], means["accuracy_after"], s=area, c=colours, edgecolors="#1f77b4"
-        )
-        for value, (_, row) in zip(means.index, means.iterrows(), strict=True):
-            axes.annotate(
-                _label(value),
-                (row["leakage"], row["accuracy_after"]),
-                xytext=(8, 6),
-                textcoords="offset points",
-                fontsize=8,
-            )
+        colours = np.where(front, BLUE, "white")
+        axes.scatter(means["leakage"], means["accuracy_after"], s=area, c=colours, edgecolors=BLUE)
         axes.set_xlabel("leakage, by the scenario's measure (less is better)")
         axes.set_ylabel("test accuracy")
         axes.margins(0.15)
+        points = means[["leakage", "accuracy_after"]].to_numpy()
+        label_points(axes, points, [_label(value) for value in means.index])
         axes.set_title(f"{heading} (filled: on the front; area: bytes sent)")
     return figure
 

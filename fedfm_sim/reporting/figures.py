@@ -9,15 +9,18 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
+from fedfm_sim.agents.actions import KINDS
 from fedfm_sim.agents.ledger import LINES
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.reporting.palette import colour_of, colours_of
 from fedfm_sim.reporting.results import Outcome, Run
 
 STYLE = str(Path(__file__).with_name("fedfm.mplstyle"))
 
-#: One colour per kind, in every figure (Okabe and Ito's palette).
-COLOURS = {"honest": "#0072B2", "semi-honest": "#E69F00", "malicious": "#D55E00"}
+#: More participants than these are drawn as points: bars would be thinner than their gaps.
+MOST_BARS = 24
 
 #: Units of what coalitions are worth, where it is not nats.
 UNITS = {
@@ -33,14 +36,19 @@ def accuracy(result: Run, axes: Axes) -> None:
     rounds = result.rounds
     before = result.summary["accuracy_before"]
     axes.plot(
-        [0, *rounds["round"]], [before, *rounds["accuracy"]], marker="o", ms=3, label="accuracy"
+        [0, *rounds["round"]],
+        [before, *rounds["accuracy"]],
+        marker="o",
+        ms=3,
+        color=colour_of("accuracy"),
+        label="accuracy",
     )
     axes.plot(
         rounds["round"],
         rounds["attack_success"],
         marker="s",
         ms=3,
-        color="#D55E00",
+        color=colour_of("attack success"),
         label="attack success",
     )
     axes.plot(
@@ -48,9 +56,10 @@ def accuracy(result: Run, axes: Axes) -> None:
         rounds["accuracy_lost"],
         marker="v",
         ms=3,
-        color="#E69F00",
+        color=colour_of("accuracy lost"),
         label="accuracy lost to attackers",
     )
+    whole_numbers(axes)
     axes.set(
         xlabel="round (0 is the base model)", ylabel="share of test examples", ylim=(-0.05, 1.02)
     )
@@ -61,11 +70,11 @@ def accuracy(result: Run, axes: Axes) -> None:
 def utility(result: Run, axes: Axes) -> None:
     """Draw each participant's mean utility per round, coloured by kind."""
     means = result.participants.groupby(["participant", "kind"])["utility"].mean().reset_index()
-    axes.bar(means["participant"], means["utility"], color=[COLOURS[k] for k in means["kind"]])
+    bars = len(means) <= MOST_BARS
+    for kind, own in means.groupby("kind", sort=False):
+        _draw_each(axes, bars, own["participant"], own["utility"], colour_of(str(kind)), str(kind))
     axes.axhline(0, color="black", lw=0.8)
-    for kind in dict.fromkeys(means["kind"]):
-        axes.bar(0, 0, color=COLOURS[kind], label=kind)
-    axes.set_xticks(means["participant"])
+    whole_numbers(axes)
     axes.set(xlabel="participant", ylabel="money per round")
     axes.set_title("Who gained what: mean utility (Eq. 12)")
     axes.legend()
@@ -75,12 +84,12 @@ def terms(result: Run, axes: Axes) -> None:
     """Draw the terms of Eq. 12 by kind, each in money, as they enter the utility."""
     table = result.participants
     money = {line.name: line.add(0.0, table[line.name], result.scenario.prices) for line in LINES}
-    kinds = [kind for kind in COLOURS if (table["kind"] == kind).any()]
+    kinds = [kind for kind in KINDS if (table["kind"] == kind).any()]
     width = 0.8 / len(kinds)
     for place, kind in enumerate(kinds):
         heights = [float(part[table["kind"] == kind].mean()) for part in money.values()]
         left = np.arange(len(money)) - 0.4 + (place + 0.5) * width
-        axes.bar(left, heights, width, color=COLOURS[kind], label=kind)
+        axes.bar(left, heights, width, color=colour_of(kind), label=kind)
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xticks(range(len(money)), list(money))
     axes.set_ylabel("money per round and participant")
@@ -92,10 +101,11 @@ def actions(result: Run, axes: Axes) -> None:
     """Draw how many participants took each action in each round."""
     counts = result.participants.groupby(["round", "action"]).size().unstack(fill_value=0)
     bottom = np.zeros(len(counts))
-    palette = plt.get_cmap("tab20")
-    for place, name in enumerate(counts.columns):
-        axes.bar(counts.index, counts[name], bottom=bottom, label=name, color=palette(place))
+    for name, colour in colours_of(counts.columns).items():
+        axes.bar(counts.index, counts[name], bottom=bottom, label=name, color=colour)
         bottom += counts[name].to_numpy()
+    whole_numbers(axes)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="round", ylabel="participants")
     axes.set_title("What they did")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -113,9 +123,10 @@ def contributions(result: Run, axes: Axes) -> None:
     width = 0.8 / len(names)
     for place, name in enumerate(names):
         left = means.index.to_numpy() - 0.4 + (place + 0.5) * width
-        axes.bar(left, means[name], width, label=name.replace("_", " "))
+        label = name.replace("_", " ")
+        _draw_each(axes, len(means) <= MOST_BARS, left, means[name], f"C{place}", label, width)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set_xticks(means.index)
+    whole_numbers(axes)
     unit = UNITS.get(result.scenario.contribution.measure, "nats")
     axes.set(xlabel="participant", ylabel=f"value, {unit}")
     axes.legend()
@@ -130,20 +141,48 @@ def deviations(result: Run, axes: Axes) -> None:
         return
     best = gains.loc[gains.groupby(["action", "kind"])["gain"].idxmax()]
     names = sorted(best["action"].unique())
-    kinds = [kind for kind in COLOURS if (best["kind"] == kind).any()]
+    kinds = [kind for kind in KINDS if (best["kind"] == kind).any()]
+    drawn: list[tuple[Any, ...]] = []
     for place, kind in enumerate(kinds):
         rows = best[best["kind"] == kind]
         at = [names.index(name) + (place - (len(kinds) - 1) / 2) * 0.2 for name in rows["action"]]
         half = (rows["high"] - rows["gain"]).fillna(0.0)
         axes.errorbar(
-            at, rows["gain"], yerr=half, fmt="o", ms=4, capsize=2, color=COLOURS[kind], label=kind
+            at, rows["gain"], yerr=half, fmt="o", ms=4, capsize=2, color=colour_of(kind), label=kind
         )
+        drawn.append((np.array(at), rows["gain"] - half, rows["gain"] + half, colour_of(kind)))
     reach = float(best["gain"].abs().max()) * 2 + 1
     axes.set_ylim(max(axes.get_ylim()[0], -reach), min(axes.get_ylim()[1], reach))
+    for marks in drawn:
+        mark_beyond(axes, *marks)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set_xticks(range(len(names)), names, rotation=20)
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
     axes.set_ylabel("largest gain, money")
     axes.legend()
+
+
+def _draw_each(
+    axes: Axes, bars: bool, places: Any, heights: Any, colour: str, label: str, width: float = 0.8
+) -> None:
+    """Draw a value for each participant as bars, or as points."""
+    if bars:
+        axes.bar(places, heights, width, color=colour, label=label)
+    else:
+        axes.plot(places, heights, "o", ms=3, color=colour, label=label)
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Let the ticks of the horizontal axis stand at whole rounds or participants, and apart."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+
+
+def mark_beyond(axes: Axes, places: Any, low: Any, high: Any, colour: str) -> None:
+    """Put arrowheads on the frame where intervals go beyond it, up or down."""
+    bottom, top = axes.get_ylim()
+    places, low, high = (np.asarray(values, dtype=float) for values in (places, low, high))
+    for edge, beyond, marker in ((top, high > top, "^"), (bottom, low < bottom, "v")):
+        axes.plot(places[beyond], np.full(int(beyond.sum()), edge), marker, ms=5, color=colour,
+                  clip_on=False, zorder=5)  # fmt: skip
 
 
 FIGURES: dict[str, Callable[[Run, Axes], None]] = {

@@ -14,9 +14,8 @@ from fedfm_sim.games.dynamics import Trajectory
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals
 from fedfm_sim.games.normal_form import NormalFormGame
 from fedfm_sim.reporting.figures import STYLE
-
-#: Okabe and Ito's palette.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+from fedfm_sim.reporting.labels import label_points
+from fedfm_sim.reporting.palette import colours_of
 
 
 def draw_payoffs(
@@ -142,7 +141,9 @@ def draw_trajectories(
         left, right = figure.subplots(1, 2)
         played = np.sum([path.strategies[0].mean(0) for path in paths.values()], axis=0)
         most = np.sort(np.argsort(-played, kind="stable")[:3])
-        for (name, path), colour in zip(paths.items(), COLOURS, strict=False):
+        colours = colours_of(paths)
+        for name, path in paths.items():
+            colour = colours[name]
             steps = np.arange(1, len(path.regrets) + 1)
             own = path.strategies[0]
             if len(names) < 3:
@@ -174,13 +175,12 @@ def draw_front(front: pd.DataFrame) -> Figure:
     with plt.style.context(STYLE):
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
+        colours = colours_of(map(str, front["rule"].unique()))
         for rule, part in front.groupby("rule", sort=False):
-            axes.plot(part["cost"], part["welfare"], "o", label=str(rule))
+            axes.plot(part["cost"], part["welfare"], "o", color=colours[str(rule)], label=str(rule))
         best = front[front["best"]].sort_values("cost")
         axes.plot(best["cost"], best["welfare"], color="black", lw=1, label="Pareto front")
-        for _, row in best.iterrows():
-            axes.annotate(row["profile"], (row["cost"], row["welfare"]), fontsize=7,
-                          xytext=(4, -9), textcoords="offset points")  # fmt: skip
+        label_points(axes, best[["cost", "welfare"]].to_numpy(), best["profile"].tolist())
         axes.set(xlabel="total cost, money per round", ylabel="total utility, money per round")
         axes.set_title("Utility of all, the server included, against cost")
         axes.legend(fontsize=8)

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from fedfm_sim.reporting.figures import STYLE, on_new_axes
+from fedfm_sim.reporting.figures import STYLE, on_new_axes, whole_numbers
 from fedfm_sim.reporting.page import Section, write_page
+from fedfm_sim.reporting.palette import colours_of
 from fedfm_sim.reporting.results import PopulationRun
 from fedfm_sim.scenarios.lock import to_toml
 
@@ -88,8 +89,9 @@ def draw_panel(name: str, result: PopulationRun) -> Axes:
 def shares(result: PopulationRun, axes: Axes) -> None:
     """Draw the share of each action by round."""
     rounds = result.rounds
-    for name in result.actions:
-        axes.plot(rounds["round"], rounds[f"share:{name}"], label=name)
+    for name, colour in colours_of(result.actions).items():
+        axes.plot(rounds["round"], rounds[f"share:{name}"], label=name, color=colour)
+    whole_numbers(axes)
     axes.set(xlabel="round", ylabel="share of participants", ylim=(0, None))
     axes.set_title("What they choose")
     axes.legend()
@@ -100,10 +102,14 @@ def outcomes(result: PopulationRun, axes: Axes) -> None:
     rounds = result.rounds
     drawn = {f"success:{a}": f"success_deviation:{a}" for a in result.actions}
     drawn = {k: v for k, v in drawn.items() if rounds[k].any()}
+    own = {"accuracy": "accuracy", **{f"success:{a}": a for a in result.actions}}
+    colours = colours_of(own.values())
     for name, deviation in {"accuracy": "accuracy_deviation", **drawn}.items():
-        (line,) = axes.plot(rounds["round"], rounds[name], label=name.replace(":", ": "))
+        label, colour = name.replace(":", ": "), colours[own[name]]
+        axes.plot(rounds["round"], rounds[name], label=label, color=colour)
         low, high = (rounds[name] + sign * 2 * rounds[deviation] for sign in (-1, 1))
-        axes.fill_between(rounds["round"], low, high, color=line.get_color(), alpha=0.2)
+        axes.fill_between(rounds["round"], low, high, color=colour, alpha=0.2)
+    whole_numbers(axes)
     axes.set(xlabel="round", ylabel="share of test examples", ylim=(-0.02, 1.02))
     inside = result.summary["measured"]["held_out_coverage"]
     axes.set_title(f"What it leads to (bands: two deviations, {inside:.0%} of held-out runs)")
