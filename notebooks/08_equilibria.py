@@ -66,8 +66,8 @@ own = game.empirical.game
 start = [np.full(2, 0.5)] * 2
 paths = {
     "best response": dynamics.best_response(own, start, 2000, rate=0.1),
-    "replicator": dynamics.replicator(own, start, 2000, rate=2 / own.scale),
-    "logit": dynamics.logit(own, start, 2000, precision=20 / own.scale),
+    "replicator": dynamics.replicator(own, start, 2000, rate=2),
+    "logit": dynamics.logit(own, start, 2000, precision=20 / own.scales),
     "fictitious play": dynamics.fictitious_play(own, start, 2000),
     "regret matching": dynamics.regret_matching(own, 2000),
 }

@@ -201,8 +201,8 @@ def learning(game: EmpiricalGame, rng: np.random.Generator) -> dict[str, Traject
     start = [np.full(len(names), 1 / len(names)) for names in own.actions]
     return {
         "best response": dynamics.best_response(own, start, STEPS, rate=0.1),
-        "logit": dynamics.logit(own, start, STEPS, precision=20 / own.scale),
-        "replicator": dynamics.replicator(own, start, STEPS, rate=2 / own.scale),
+        "logit": dynamics.logit(own, start, STEPS, precision=20 / own.scales),
+        "replicator": dynamics.replicator(own, start, STEPS, rate=2),
         "fictitious play": dynamics.fictitious_play(own, start, STEPS),
         "regret matching": dynamics.regret_matching(own, STEPS),
         "Exp3": dynamics.exp3(own, STEPS, rng),

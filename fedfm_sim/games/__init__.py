@@ -1,6 +1,7 @@
 """Games: normal form, equilibria, learning, and how far a profile is from one (Eq. 13).
 
-- `normal_form`, `nash`, `linear`, `quantal`, `solve`: games of few players, and their equilibria.
+- `normal_form`, `nash`, `several`, `linear`, `quantal`, `solve`: games of few players, and their
+  equilibria; `exact`: the whole numbers under them.
 - `symmetric`, `reduction`, `mean_field`: many players of few kinds.
 - `bayesian`, `signalling`, `reputation`: what players do not know of each other.
 - `repeated`, `automata`: play that goes on. `dynamics`, `alpha_rank`: play that is learnt.
@@ -21,7 +22,7 @@ from fedfm_sim.games.linear import (
     zero_sum,
 )
 from fedfm_sim.games.mean_field import mean_field_equilibrium
-from fedfm_sim.games.nash import support_enumeration
+from fedfm_sim.games.nash import Equilibria, extreme_equilibria, support_enumeration
 from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
 from fedfm_sim.games.quantal import quantal_response
 from fedfm_sim.games.reduction import deviation_preserving
@@ -42,6 +43,7 @@ __all__ = [
     "BayesianGame",
     "Commitment",
     "EmpiricalGame",
+    "Equilibria",
     "Equilibrium",
     "Estimate",
     "NormalFormGame",
@@ -52,6 +54,7 @@ __all__ = [
     "critical_discount",
     "deterrence_ratio",
     "deviation_preserving",
+    "extreme_equilibria",
     "feasible",
     "individually_rational",
     "inspection_game",

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import softmax
 
 from fedfm_sim.core.arrays import Array
@@ -59,11 +60,13 @@ def replicator(
 ) -> Trajectory:
     """Follow the replicator equation, ``dx_a = x_a (u_a - u)`` [2]_, by steps of ``rate``.
 
+    Payoffs are in units of each player's own range, so that the path is the same in any money.
     The step is exponential, ``x_a ~ x_a exp(rate u_a)``, so that no share leaves [0, 1].
     """
+    rates = rate / game.scales
 
     def update(now: list[Array], _: int) -> list[Array]:
-        grown = [own * np.exp(rate * _centred(game, now, i)) for i, own in enumerate(now)]
+        grown = [own * np.exp(rates[i] * _centred(game, now, i)) for i, own in enumerate(now)]
         return [own / own.sum() for own in grown]
 
     return _run(game, start, steps, update)
@@ -91,9 +94,16 @@ def fictitious_play(game: NormalFormGame, start: list[Array], steps: int) -> Tra
 
 
 def logit(
-    game: NormalFormGame, start: list[Array], steps: int, precision: float, rate: float = 0.2
+    game: NormalFormGame,
+    start: list[Array],
+    steps: int,
+    precision: npt.ArrayLike,
+    rate: float = 0.2,
 ) -> Trajectory:
-    """Move each player by ``rate`` towards its logit reply [5]_."""
+    """Move each player by ``rate`` towards its logit reply [5]_.
+
+    The precision is per unit of payoff, one number or one for each player.
+    """
 
     def update(now: list[Array], _: int) -> list[Array]:
         replies = logit_replies(game, now, precision)
@@ -131,7 +141,7 @@ def exp3(
     game: NormalFormGame, steps: int, rng: np.random.Generator, exploration: float = 0.05
 ) -> Trajectory:
     """Play by Exp3 on own received payoffs alone; returns average play [4]_."""
-    low, span = float(game.payoffs.min()), game.scale
+    lows = [float(own.min()) for own in game.payoffs]
     gains = [np.zeros(count) for count in game.payoffs.shape[1:]]
     average = [np.full(len(own), 1 / len(own)) for own in gains]
 
@@ -143,7 +153,7 @@ def exp3(
         ]
         profile = tuple(int(rng.choice(len(own), p=own)) for own in playing)
         for i, action in enumerate(profile):
-            received = (game.payoffs[i][profile] - low) / span
+            received = (game.payoffs[i][profile] - lows[i]) / game.scales[i]
             gains[i][action] += received / playing[i][action]
         weight = 1 / (step + 1)
         return [(1 - weight) * m + weight * p for m, p in zip(mean, playing, strict=True)]
@@ -158,16 +168,21 @@ def q_learning(
     rate: float = 0.05,
     temperature: float = 0.1,
 ) -> Trajectory:
-    """Play by softmax of learnt values of own actions, one state [6]_."""
+    """Play by softmax of learnt values of own actions, one state [6]_.
+
+    Values are in units of each player's own range above its least payoff, and start from there.
+    """
     values = [np.zeros(count) for count in game.payoffs.shape[1:]]
+    lows = [float(own.min()) for own in game.payoffs]
 
     def playing() -> list[Array]:
-        return [np.asarray(softmax(own / (temperature * game.scale))) for own in values]
+        return [np.asarray(softmax(own / temperature)) for own in values]
 
     def update(_: list[Array], __: int) -> list[Array]:
         profile = tuple(int(rng.choice(len(own), p=own)) for own in playing())
         for i, action in enumerate(profile):
-            values[i][action] += rate * (game.payoffs[i][profile] - values[i][action])
+            received = (game.payoffs[i][profile] - lows[i]) / game.scales[i]
+            values[i][action] += rate * (received - values[i][action])
         return playing()
 
     return _run(game, playing(), steps, update)

@@ -13,13 +13,18 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
+import highspy
 import numpy as np
-from scipy.optimize import linprog
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.games.exact import Whole, exactly, integers, programme, whole
 from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
+
+#: Coefficients of a linear programme that is solved in whole numbers: a second or two.
+MOST_ENTRIES = 8_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,25 +49,27 @@ class Commitment:
 
 
 def zero_sum(payoffs: Array) -> Equilibrium:
-    """Return maximin strategies of the zero-sum game with these row payoffs [1]_."""
-    game = NormalFormGame.from_bimatrix(payoffs, -np.asarray(payoffs, dtype=float))
-    x, _ = _maximin(game.payoffs[0])
-    y, _ = _maximin(game.payoffs[1].T)
-    return game.evaluated([x, y])
+    """Return maximin strategies of the zero-sum game with these row payoffs [1]_.
+
+    Exact up to `MOST_ENTRIES` payoffs: they are the fractions that they are (`whole`).
+    """
+    given = np.asarray(payoffs, dtype=np.float64)
+    game = NormalFormGame.from_bimatrix(given, -given)
+    numbers = whole(given)
+    return game.evaluated([_maximin(numbers), _maximin(-numbers.T + numbers.max())])
 
 
-def _maximin(payoffs: Array) -> tuple[Array, float]:
+def _maximin(payoffs: Whole) -> Array:
+    """Return the mixture of rows that maximises the least payoff, of numbers from 0 on."""
     rows, columns = payoffs.shape
-    lowest = np.r_[np.zeros(rows), -np.inf]
     solved = least(
-        np.r_[np.zeros(rows), -1],
-        np.c_[-payoffs.T, np.ones(columns)],
-        np.zeros(columns),
-        np.r_[np.ones(rows), 0][None],
-        np.c_[lowest, np.full(rows + 1, np.inf)],
+        np.r_[np.zeros(rows, dtype=object), -1],
+        np.c_[-payoffs.T, np.ones(columns, dtype=object)],
+        np.zeros(columns, dtype=object),
+        np.r_[np.ones(rows, dtype=object), 0],
     )
     assert solved is not None  # a finite game has a value
-    return distribution(solved[0][:rows]), -solved[1]
+    return distribution(solved[0][:rows])
 
 
 def correlated(
@@ -87,7 +94,7 @@ def correlated(
         raise UserError(f"an objective of shape {aim.shape} for {game.payoffs.shape[1:]} profiles")
     bounds = []
     for i in range(game.players):
-        payoffs = np.moveaxis(game.payoffs[i], i, 0)
+        payoffs = np.moveaxis(whole(game.payoffs[i]), i, 0)
         for instead in range(len(payoffs)):
             gain = payoffs[instead][None] - payoffs
             if coarse:
@@ -97,27 +104,34 @@ def correlated(
                 only = np.zeros_like(gain)
                 only[advised] = gain[advised]
                 bounds.append(np.moveaxis(only, 0, i).ravel())
-    whole = np.ones((1, aim.size))
-    solved = least(-aim.ravel(), np.array(bounds), np.zeros(len(bounds)), whole)
+    everything = np.ones(aim.size, dtype=object)
+    nothing = np.zeros(len(bounds), dtype=object)
+    solved = least(-whole(aim).ravel(), np.array(bounds), nothing, everything)
     assert solved is not None  # every Nash equilibrium is one
     joint = distribution(solved[0]).reshape(aim.shape)
     return joint, float((joint * aim).sum())
 
 
 def stackelberg(leader: Array, follower: Array) -> Commitment:
-    """Return the strong Stackelberg commitment of the row player, by one LP a reply [3]_."""
+    """Return the strong Stackelberg commitment of the row player, by one LP a reply [3]_.
+
+    Exact up to `MOST_ENTRIES` payoffs; of replies that are worth the same to the leader, the
+    first.
+    """
     game = NormalFormGame.from_bimatrix(leader, follower)
-    own, others = game.payoffs
+    own, others = (whole(part) for part in game.payoffs)
     rows, columns = own.shape
-    best: Commitment | None = None
+    best: tuple[Fraction, int, Array] | None = None
     for reply in range(columns):
         gains = (others - others[:, [reply]]).T
-        solved = least(-own[:, reply], gains, np.zeros(columns), np.ones((1, rows)))
-        if solved and (best is None or -solved[1] > best.value + 1e-12 * game.scale):
-            x = distribution(solved[0])
-            best = Commitment(x, reply, float(x @ own[:, reply]), float(x @ others[:, reply]))
+        everything = np.ones(rows, dtype=object)
+        solved = least(-own[:, reply], gains, np.zeros(columns, dtype=object), everything)
+        if solved and (best is None or -solved[1] > best[0]):
+            best = -solved[1], reply, distribution(solved[0])
     assert best is not None  # some reply is best against any mixture
-    return best
+    _, reply, x = best
+    value, answered = (float(x @ part[:, reply]) for part in game.payoffs)
+    return Commitment(x, reply, value, answered)
 
 
 def security_game(
@@ -150,24 +164,27 @@ def security_game(
     good, caught, bad, free = parts
     if (good < bad).any() or (caught > free).any():
         raise UserError("guarding a target must not hurt the defender or help the attacker")
-    best: Commitment | None = None
+    # In the attacker's own unit and the defender's: the answer is a share of either.
+    slope, lead = (exactly(part) for part in (free - caught, good - bad))
+    attraction, base = exactly(free), exactly(bad)
+    best: tuple[Fraction, int, Array] | None = None
+    each = np.array([*np.eye(len(good), dtype=np.int64)], dtype=object)
     for target in range(len(good)):
         # The attacked target is the attacker's best: free - c (free - caught) is largest there.
-        slope = free - caught
-        rows = np.diag(-slope)
+        rows = -each * slope
         rows[:, target] += slope[target]
         solved = least(
-            -np.where(np.arange(len(good)) == target, good - bad, 0),
-            np.r_[rows, np.ones((1, len(good)))],
-            np.r_[free[target] - free, resources],
-            None,
-            np.c_[np.zeros(len(good)), np.ones(len(good))],
-        )
-        if solved and (best is None or bad[target] - solved[1] > best.value + 1e-12):
-            attacked = float(free[target] - solved[0][target] * slope[target])
-            best = Commitment(solved[0], target, float(bad[target] - solved[1]), attacked)
+            -each[target] * lead,
+            np.r_[rows, each, np.ones((1, len(good)), dtype=object)],
+            np.r_[attraction[target] - attraction, np.ones(len(good), dtype=object),
+                  exactly(np.array([resources]))],
+        )  # fmt: skip
+        if solved and (best is None or base[target] - solved[1] > best[0]):
+            best = base[target] - solved[1], target, solved[0]
     assert best is not None  # with no coverage the attacker's favourite target is feasible
-    return best
+    value, target, cover = best
+    attacked = float(free[target] - cover[target] * (free - caught)[target])
+    return Commitment(cover, target, float(value), attacked)
 
 
 def inspection_game(gain: float, fine: float, loss: float, cost: float) -> Equilibrium:
@@ -194,26 +211,72 @@ def inspection_game(gain: float, fine: float, loss: float, cost: float) -> Equil
 
 
 def least(
-    cost: Array, above: Array, limits: Array, equal: Array | None, bounds: Array | None = None
-) -> tuple[Array, float] | None:
-    """Minimise ``cost x`` with ``above x <= limits`` and ``equal x = 1``; None if infeasible.
+    cost: Whole, above: Whole, limits: Whole, equal: Whole | None = None
+) -> tuple[Array, Fraction] | None:
+    """Minimise ``cost x`` with ``above x <= limits``, ``equal x = 1`` and ``x >= 0``.
 
-    x is at least 0 unless bounded otherwise.
+    Numbers are whole or fractions (`exactly` makes them of floats), and up to `MOST_ENTRIES`
+    of ``above`` so is the answer, before x is rounded to floats. HiGHS guesses the basis, every
+    row in a unit of its own; for larger programmes its answer, to 1e-10 of that, has to do.
+
+    Returns
+    -------
+    x, cost or None
+        None where it is infeasible.
     """
-    limits_of_x: list[tuple[float | None, float | None]] = [(0, None)] * len(cost)
-    if bounds is not None:
-        limits_of_x = [(float(low), float(high)) for low, high in bounds]
-    solved = linprog(
-        cost,
-        A_ub=above,
-        b_ub=limits,
-        A_eq=equal,
-        b_eq=None if equal is None else [1],
-        bounds=limits_of_x,
-    )
-    if solved.status != 0 or solved.x is None or solved.fun is None:
+    rows = [*np.c_[above, limits]]
+    if equal is not None:
+        rows += [np.r_[equal, 1], np.r_[-equal, -1]]
+    numbers = np.array([integers(row) for row in rows], dtype=object)
+    aim = np.array(integers(cost), dtype=object)
+    guess = _in_floats(aim, numbers)
+    if above.size <= MOST_ENTRIES:
+        found = programme(aim, numbers[:, :-1], numbers[:, -1], guess.basic if guess else None)
+    else:
+        found = [Fraction(x) for x in guess.solution.tolist()] if guess else None
+    if found is None:
         return None
-    return np.asarray(solved.x, dtype=np.float64), float(solved.fun)
+    total = sum((Fraction(c) * x for c, x in zip(cost, found, strict=True)), Fraction(0))
+    return np.array([float(x) for x in found]), total
+
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """What HiGHS makes of a programme: a solution, and which variables and slacks are basic."""
+
+    solution: Array
+    basic: list[int]
+
+
+def _in_floats(cost: Whole, numbers: Whole) -> _Guess | None:
+    """Minimise over ``numbers[:, :-1] @ x <= numbers[:, -1]``, each row in a unit of its own."""
+    rows, width = numbers.shape
+    largest = np.array([max(map(abs, row[:-1])) or 1 for row in numbers], dtype=object)
+    scaled = (numbers / largest[:, None]).astype(np.float64)
+    aim = (cost / (max(map(abs, cost)) or 1)).astype(np.float64)
+    where, columns = np.nonzero(scaled[:, :-1])
+    model = highspy.Highs()
+    model.setOptionValue("output_flag", False)
+    model.setOptionValue("primal_feasibility_tolerance", 1e-10)
+    model.setOptionValue("dual_feasibility_tolerance", 1e-10)
+    model.addVars(width - 1, np.zeros(width - 1), np.full(width - 1, highspy.kHighsInf))
+    model.changeColsCost(width - 1, np.arange(width - 1, dtype=np.int32), aim)
+    model.addRows(
+        rows,
+        np.full(rows, -highspy.kHighsInf),
+        scaled[:, -1],
+        columns.size,
+        np.searchsorted(where, np.arange(rows)).astype(np.int32),
+        columns.astype(np.int32),
+        scaled[where, columns],
+    )
+    model.run()
+    if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    basis = model.getBasis()
+    status = [*basis.col_status, *basis.row_status]
+    basic = [name for name, own in enumerate(status) if own == highspy.HighsBasisStatus.kBasic]
+    return _Guess(np.array(model.getSolution().col_value), basic)
 
 
 def distribution(solved: Array) -> Array:

@@ -20,11 +20,11 @@ from itertools import product
 import numpy as np
 from scipy.optimize import least_squares
 
-from fedfm_sim.core.arrays import Array, Index
+from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.games.normal_form import Equilibrium
 
-#: Regret of an equilibrium, over the range of payoffs, that is rounding.
+#: Regret of an equilibrium that is rounding, in what a wrong action costs (`PopulationGame.units`).
 TOLERANCE = 1e-8
 #: Supports that are all tried; with more, only random starts are.
 MOST_SUPPORTS = 300
@@ -71,7 +71,7 @@ def mean_field_equilibrium(
     game = PopulationGame(payoff, actions)
     point = game.uniform if start is None else game.checked(start)
     ends = game.settled(game.followed(point)), game.settled(point)
-    return ends[0] if game.is_equilibrium(ends[0]) else min(ends, key=lambda end: end.regret)
+    return ends[0] if game.is_equilibrium(ends[0]) else min(ends, key=game.gap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +104,33 @@ class PopulationGame:
         return np.concatenate([np.full(count, 1 / count) for count in self.actions])
 
     @cached_property
-    def scale(self) -> float:
-        """The range of payoffs at even shares and where one role is of one mind."""
+    def _probes(self) -> list[Array]:
+        """Payoffs at even shares, and where one role is of one mind."""
         points = [self.uniform]
         for role, count in enumerate(self.actions):
             for own in np.eye(count):
                 parts = self.split(self.uniform)
                 parts[role] = own
                 points.append(np.concatenate(parts))
-        return max(1e-12, float(np.ptp([self.values(point) for point in points])))
+        return [self.values(point) for point in points]
+
+    @cached_property
+    def scales(self) -> Array:
+        """The range of each role's payoffs at even shares and where one role is of one mind."""
+        whole = np.stack(self._probes)
+        spans = [float(np.ptp(own)) for own in np.split(whole, self._starts[1:], axis=1)]
+        return np.array([span or 1.0 for span in spans])
+
+    @cached_property
+    def units(self) -> Array:
+        """What a wrong action costs each role there, the median: regrets are judged in it.
+
+        Unlike the range it moves with a role's money alone, and not with one outlying payoff.
+        """
+        costs = [[own.max() - own for own in self.split(values)] for values in self._probes]
+        whole = [np.concatenate(own) for own in zip(*costs, strict=True)]
+        units = [float(np.median(own[own > 0])) if own.any() else 0.0 for own in whole]
+        return np.where(np.array(units) > 0, units, self.scales)
 
     def split(self, shares: Array) -> list[Array]:
         """Return the shares of each role."""
@@ -151,8 +169,14 @@ class PopulationGame:
         return Equilibrium(tuple(own), means, max(0.0, float(gains.max())))
 
     def is_equilibrium(self, found: Equilibrium) -> bool:
-        """Whether its regret is rounding."""
-        return found.regret <= TOLERANCE * self.scale
+        """Whether nobody's regret is more than rounding."""
+        return self.gap(found) <= TOLERANCE
+
+    def gap(self, found: Equilibrium) -> float:
+        """Return the largest regret in the unit of its role."""
+        values = self.split(self.values(np.concatenate(found.strategies)))
+        regrets = np.array([own.max() for own in values]) - found.payoffs
+        return float((regrets / self.units).max())
 
     def equilibria(self, rng: np.random.Generator, starts: int = 20) -> tuple[Equilibrium, ...]:
         """Return the equilibria that many starts lead to, without repetition.
@@ -184,10 +208,11 @@ class PopulationGame:
 
     def followed(self, shares: Array) -> Array:
         """Return where the replicator leads in `STEPS` steps, or until it rests."""
+        rates = RATE / self.scales[self.roles]
         for _ in range(STEPS):
             values = self.values(shares)
             best = np.maximum.reduceat(values, self._starts)[self.roles]
-            grown = shares * np.exp(RATE / self.scale * (values - best))
+            grown = shares * np.exp(rates * (values - best))
             after = grown / np.add.reduceat(grown, self._starts)[self.roles]
             if np.abs(after - shares).max() < REST:
                 return np.asarray(after)
@@ -195,17 +220,36 @@ class PopulationGame:
         return shares
 
     def settled(self, near: Array) -> Equilibrium:
-        """Return the best point of equal payoffs near shares, over guesses of the support."""
-        ends, tried = [], set()
+        """Return the best point of equal payoffs near shares, over guesses of the support.
+
+        From each guess on, actions that would have to be played less than never are left out
+        one by one, and those of ``near`` that pay more are taken in.
+        """
+        ends, tried = [self.evaluated(near)], set()
         for least in (1e-2, 1e-4, 1e-6):
             used = np.concatenate([own > least * own.max() for own in self.split(near)])
-            if used.tobytes() in tried:
-                continue
-            tried.add(used.tobytes())
-            ends.append(self._equalised(near, used))
-            if self.is_equilibrium(ends[-1]):
-                return ends[-1]
-        return min([*ends, self.evaluated(near)], key=lambda end: end.regret)
+            while used.tobytes() not in tried:
+                tried.add(used.tobytes())
+                ends.append(self._equalised(near, used))
+                if self.is_equilibrium(ends[-1]):
+                    return ends[-1]
+                used = self._other(ends[-1], near > 0, used)
+        return min(ends, key=self.gap)
+
+    def _other(self, found: Equilibrium, open_: Mask, used: Mask) -> Mask:
+        """Return a support with the best action taken in, or the least played left out."""
+        shares = np.concatenate(found.strategies)
+        lost = (found.payoffs[self.roles] - self.values(shares)) / self.units[self.roles]
+        other = used.copy()
+        uneven = np.abs(lost[used]).max() > TOLERANCE
+        if uneven:
+            alone = np.bincount(self.roles[used], minlength=len(self.actions))[self.roles] == 1
+            spare = used & ~alone
+            other[np.argmin(np.where(spare, shares, np.inf))] &= not spare.any()
+        else:
+            gains = np.where(open_ & ~used, -lost, 0.0)
+            other[np.argmax(gains)] |= bool(gains.max() > 0)
+        return other
 
     def _equalised(self, near: Array, used: Array) -> Equilibrium:
         """Solve for shares on the support that all pay the same within their role."""
@@ -217,7 +261,7 @@ class PopulationGame:
             return np.asarray(full / np.add.reduceat(full, self._starts)[self.roles])
 
         def gaps(shares: Array) -> Array:
-            values = self.values(whole(shares)) / self.scale
+            values = self.values(whole(shares)) / self.units[self.roles]
             uneven = [values[own[1:]] - values[own[0]] for own in members]
             off = np.bincount(self.roles[used], weights=shares) - 1
             return np.concatenate([*uneven, off])

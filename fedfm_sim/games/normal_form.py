@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.games.exact import ROUNDING
 
 Strategies = tuple[Array, ...]
 
@@ -94,8 +95,28 @@ class NormalFormGame:
 
     @cached_property
     def scale(self) -> float:
-        """The range of all payoffs, at least 1e-12: what tolerances are relative to."""
-        return max(1e-12, float(np.ptp(self.payoffs)))
+        """The range of all payoffs; 1 where all are the same."""
+        return float(np.ptp(self.payoffs)) or 1.0
+
+    @cached_property
+    def scales(self) -> Array:
+        """The range of each player's payoffs, (n,); 1 where they are the same."""
+        spans = np.array([np.ptp(own) for own in self.payoffs])
+        return np.where(spans > 0, spans, 1.0)
+
+    @cached_property
+    def units(self) -> Array:
+        """What a wrong action costs each player, (n,): the median over profiles where it costs.
+
+        Regrets are judged in it, for it moves with a player's money and, unlike the range, not
+        with a single outlying payoff. 1 where no action is ever wrong.
+        """
+        units = np.ones(self.players)
+        for i, own in enumerate(self.payoffs):
+            best = own.max(axis=i, keepdims=True)
+            costs = (best - own)[best - own > _rounding(best, own)]
+            units[i] = np.median(costs) if costs.size else 1.0
+        return units
 
     def action_values(self, strategies: Sequence[Array], player: int) -> Array:
         """Return what each action of a player pays against the others' mixed strategies."""
@@ -123,11 +144,14 @@ class NormalFormGame:
         return Equilibrium(own, self.expected(own), float(self.regrets(own).max()))
 
     def pure_profiles(self) -> Iterator[tuple[int, ...]]:
-        """Yield every profile of actions that nobody gains by leaving alone."""
+        """Yield every profile of actions that nobody gains by leaving alone.
+
+        A gain counts when it is more than the rounding of the two payoffs compared.
+        """
         stable = np.ones(self.payoffs.shape[1:], dtype=bool)
-        for i in range(self.players):
-            best = self.payoffs[i].max(axis=i, keepdims=True)
-            stable &= self.payoffs[i] >= best - 1e-9 * self.scale
+        for i, own in enumerate(self.payoffs):
+            best = own.max(axis=i, keepdims=True)
+            stable &= best - own <= _rounding(best, own)
         for profile in np.argwhere(stable):
             yield tuple(int(action) for action in profile)
 
@@ -155,6 +179,11 @@ class NormalFormGame:
             means nothing.
         """
         return anarchy(self.welfare(), [float(found.payoffs.sum()) for found in equilibria])
+
+
+def _rounding(first: Array, second: Array) -> Array:
+    """Return which difference of two payoffs is their rounding, and none."""
+    return np.asarray(ROUNDING * np.maximum(np.abs(first), np.abs(second)))
 
 
 def anarchy(welfare: Array, reached: Sequence[float]) -> float:

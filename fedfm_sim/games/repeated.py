@@ -19,8 +19,12 @@ import numpy.typing as npt
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.games.exact import ROUNDING, exactly
 from fedfm_sim.games.linear import least, zero_sum
 from fedfm_sim.games.normal_form import Equilibrium, NormalFormGame
+
+#: Payoffs that differ by less, in each player's own unit (`NormalFormGame.units`), are alike.
+TOLERANCE = 1e-7
 
 Profile = tuple[int, ...]
 
@@ -44,26 +48,28 @@ def minmax_values(game: NormalFormGame, mixed: bool = False) -> Array:
 
 
 def feasible(game: NormalFormGame, payoffs: npt.ArrayLike) -> bool:
-    """Whether some lottery over profiles pays this, to 1e-7 of the range of payoffs."""
-    aim = _payoffs(game, payoffs) / game.scale
-    corners = game.payoffs.reshape(game.players, -1) / game.scale
-    slack = -np.ones((game.players, 1))
+    """Whether some lottery over profiles pays this, to `TOLERANCE` of each player's unit."""
+    corners = exactly(game.payoffs.reshape(game.players, -1) / game.units[:, None])
+    aim = exactly(_payoffs(game, payoffs) / game.units)
+    slack = -np.ones((game.players, 1), dtype=object)
     solved = least(
-        np.r_[np.zeros(corners.shape[1]), 1],
+        np.r_[np.zeros(corners.shape[1], dtype=object), 1],
         np.r_[np.c_[corners, slack], np.c_[-corners, slack]],
         np.r_[aim, -aim],
-        np.r_[np.ones(corners.shape[1]), 0][None],
+        np.r_[np.ones(corners.shape[1], dtype=object), 0],
     )
     assert solved is not None  # any lottery is within some distance
-    return solved[1] <= 1e-7
+    noise = ROUNDING * np.abs(game.payoffs).reshape(game.players, -1).max(1) / game.units
+    return solved[1] <= max(TOLERANCE, float(noise.max()))
 
 
 def individually_rational(
     game: NormalFormGame, payoffs: npt.ArrayLike, mixed: bool = False
 ) -> bool:
     """Whether nobody gets less than its minmax value: necessary for any equilibrium [2]_."""
-    short = minmax_values(game, mixed) - _payoffs(game, payoffs)
-    return bool((short <= 1e-9 * game.scale).all())
+    own, least_paid = _payoffs(game, payoffs), minmax_values(game, mixed)
+    noise = ROUNDING * np.maximum(np.abs(own), np.abs(least_paid))
+    return bool((least_paid - own <= np.maximum(noise, TOLERANCE * game.units)).all())
 
 
 def critical_discount(
@@ -117,7 +123,7 @@ def sustainable(
     check_discount(discount)
     gains, losses = _tempted(game, cooperation, punishment, detection)
     net = (1 - discount) * gains - discount * detection * losses
-    return bool((net <= 1e-12 * game.scale).all())
+    return bool((net <= 1e-12 * game.units).all())
 
 
 def _tempted(
@@ -128,7 +134,7 @@ def _tempted(
     if not 0 < detection <= 1:
         raise UserError(f"a deviation is noticed with a chance in (0, 1], got {detection}")
     checked = game.evaluated(punishment.strategies)
-    if checked.regret > 1e-7 * game.scale:
+    if (game.regrets(punishment.strategies) > TOLERANCE * game.units).any():
         raise UserError(f"the punishment must be an equilibrium; its regret is {checked.regret}")
     counts = game.payoffs.shape[1:]
     pure = game.evaluated([np.eye(a)[c] for a, c in zip(counts, cooperation, strict=True)])

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from typing import Literal
 
@@ -24,12 +23,11 @@ import numpy as np
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.games.exact import ROUNDING, whole
 from fedfm_sim.games.linear import distribution, least
 
 #: Pairs of a sender's and a receiver's pure strategies that are looked through.
 MOST_PROFILES = 1_000_000
-#: Differences of payoffs below this, over their range, are ties.
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +104,6 @@ class SignallingGame:
         if not (np.isfinite(self.sender).all() and np.isfinite(self.receiver).all()):
             raise UserError("payoffs of a signalling game must be finite")
 
-    @cached_property
-    def _slack(self) -> tuple[float, float]:
-        return (
-            TOLERANCE * max(1e-12, float(np.ptp(self.sender))),
-            TOLERANCE * max(1e-12, float(np.ptp(self.receiver))),
-        )
-
     def equilibria(self) -> tuple[SignallingEquilibrium, ...]:
         """Return every perfect Bayesian equilibrium in pure strategies.
 
@@ -139,7 +130,7 @@ class SignallingGame:
         for chosen in product(*replies):
             values = self.sender[:, np.arange(len(chosen)), list(chosen)]
             own = values[types, list(sent)]
-            if (values.max(1) > own + self._slack[0]).any():
+            if _more(values.max(1), own).any():
                 continue
             acts = [chosen[signal] for signal in sent]
             yield SignallingEquilibrium(
@@ -158,23 +149,24 @@ class SignallingGame:
             return self._rationalised(signal, tuple(range(len(sent))))
         belief = np.where(senders, self.prior, 0) / self.prior[senders].sum()
         values = belief @ self.receiver[:, signal]
-        best = np.flatnonzero(values >= values.max() - self._slack[1])
+        sizes = belief @ np.abs(self.receiver[:, signal])
+        best = np.flatnonzero(values.max() - values <= ROUNDING * sizes.max())
         return {int(action): belief for action in best}
 
     def _rationalised(self, signal: int, types: tuple[int, ...]) -> dict[int, Array]:
         """Return the actions that are best under some belief over these types, and the belief."""
-        payoffs = self.receiver[list(types), signal] / (self._slack[1] / TOLERANCE)
+        payoffs = whole(self.receiver[list(types), signal])
         found = {}
         for action in range(payoffs.shape[1]):
             # The least e such that under some belief no other action is better by more.
             short = (payoffs - payoffs[:, [action]]).T
             solved = least(
-                np.r_[np.zeros(len(types)), 1],
-                np.c_[short, -np.ones(len(short))],
-                np.zeros(len(short)),
-                np.r_[np.ones(len(types)), 0][None],
+                np.r_[np.zeros(len(types), dtype=object), 1],
+                np.c_[short, -np.ones(len(short), dtype=object)],
+                np.zeros(len(short), dtype=object),
+                np.r_[np.ones(len(types), dtype=object), 0],
             )
-            if solved is not None and solved[1] <= 1e-7:
+            if solved is not None and solved[1] <= 0:
                 found[action] = np.zeros(len(self.prior))
                 found[action][list(types)] = distribution(solved[0][:-1])
         return found
@@ -185,10 +177,15 @@ class SignallingGame:
         for signal in set(range(self.sender.shape[1])) - set(sent):
             values = self.sender[:, signal]
             hoped = values[:, list(self._rationalised(signal, every))].max(1)
-            might = tuple(t for t in every if hoped[t] >= own[t] - self._slack[0])
+            might = tuple(t for t in every if not _more(own[t], hoped[t]))
             if not might:
                 continue
             sure = values[:, list(self._rationalised(signal, might))].min(1)
-            if any(sure[t] > own[t] + self._slack[0] for t in might):
+            if any(_more(sure[t], own[t]) for t in might):
                 return False
         return True
+
+
+def _more(first: Array, second: Array) -> Array:
+    """Whether payoffs are higher than others by more than their rounding."""
+    return np.asarray(first - second > ROUNDING * np.maximum(np.abs(first), np.abs(second)))

@@ -29,6 +29,9 @@ from fedfm_sim.mechanisms.contribution.scheme import EFFICIENCY, NULL_PLAYER, SY
 #: A coalition counts as violated beyond this share of the game's largest value.
 TOLERANCE = 1e-10
 
+#: Differences of values below this share of them are the rounding of sums of floats.
+ROUNDING = 1e-14
+
 #: A multiplier or a movement above it is not a rounding error. A multiplier that
 #: is missed costs a programme more: a later one settles its coalition.
 POSITIVE = 1e-7
@@ -128,15 +131,28 @@ def _solve(game: CoalitionGame, rational: bool) -> Nucleolus:
     # What the players are worth alone moves the solution and nothing else, and
     # could drown what is left.
     surplus = worth - subset_sums(alone)
-    slack = RELATIVE_TOLERANCE * float(np.abs(table).max())
-    if rational and surplus[-1] < -slack:
+    # Compared with what it is the difference of: an outlying coalition has no part in it.
+    sizes = max(float(np.abs(alone).sum()), abs(float(worth[-1])))
+    noise = ROUNDING * (sizes + abs(float(table[0])))
+    if rational and surplus[-1] < -RELATIVE_TOLERANCE * sizes - noise:
         raise UserError(
             f"the game has no imputation: its players alone are worth {alone.sum():g}, "
             f"all together {worth[-1]:g}; the prenucleolus exists"
         )
+    if n == 1 or (rational and surplus[-1] <= noise):
+        # Nothing but rounding is to be shared out: there is one imputation.
+        shares = np.full(n, surplus[-1] / n)
+        gains = (surplus - subset_sums(shares))[1:-1]
+        levels = np.where(np.abs(gains) > noise, gains, 0.0).max(initial=-np.inf, keepdims=True)
+        return Nucleolus(alone + shares, levels if n > 1 else np.zeros(0), 0)
+    relevant = float(surplus.max()) + abs(float(surplus[-1]))
+    if relevant > noise:
+        # A coalition that loses more than this never matters: the players alone settle
+        # everything before it. Its loss could drown the rest.
+        surplus = np.maximum(surplus, -3 * n * relevant)
     scale = float(np.abs(surplus).max())
-    if n == 1 or scale <= 1e-3 * slack:
-        return Nucleolus(alone + surplus[-1] / n, np.zeros(min(n - 1, 1)), 0)
+    if scale <= noise:
+        return Nucleolus(alone + surplus[-1] / n, np.zeros(1), 0)
     sequence = _Sequence(surplus / scale, n, rational)
     allocation, levels = sequence.run()
     return Nucleolus(alone + scale * allocation, scale * levels + 0.0, sequence.generated)
