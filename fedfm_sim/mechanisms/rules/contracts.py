@@ -162,24 +162,41 @@ def full_menu(
     if table.ndim != 2 or not np.isfinite(table).all() or chances.shape != table.shape[:1]:
         raise UserError("a menu needs one row of finite costs and one probability per type")
     count, kinds = table.shape
-    efforts, payments = cp.Variable((count, kinds), nonneg=True), cp.Variable(count)
-    rents = payments - cp.sum(cp.multiply(table, efforts), axis=1) - fixed
-    constraints = [rents >= 0, efforts <= np.broadcast_to(most, (count, kinds))]
+    largest = np.broadcast_to(np.asarray(most, dtype=np.float64), kinds)
+    if not (np.isfinite(largest) & (largest > 0)).all() or not np.isfinite(fixed):
+        raise UserError(
+            "a menu's largest efforts must be finite and above 0, its fixed cost finite"
+        )
+
+    def worth(kind: int, efforts: Any) -> Any:
+        return value(kind, efforts[0] if flat else efforts)
+
+    # The solver's tolerances are absolute: efforts are shares of the largest, and money is
+    # counted in what these cost or are worth, so that the menu is the same in any unit.
+    full = [np.asarray(worth(kind, cp.Constant(largest)).value) for kind in range(count)]
+    money = float(max((table @ largest).max() + abs(fixed), np.abs(np.nan_to_num(full)).max()))
+    money = money or 1.0
+    costs_of_all = table * largest / money
+    shares, paid = cp.Variable((count, kinds), nonneg=True), cp.Variable(count)
+    rents = paid - cp.sum(cp.multiply(costs_of_all, shares), axis=1) - fixed / money
+    constraints = [rents >= 0, shares <= 1]
     for kind in range(count):
         # Nobody gains by another type's item.
-        constraints.append(rents[kind] >= payments - efforts @ table[kind] - fixed)
-    worth = [value(kind, efforts[kind, 0] if flat else efforts[kind]) for kind in range(count)]
-    gain = sum(chances[kind] * (worth[kind] - payments[kind]) for kind in range(count))
+        constraints.append(rents[kind] >= paid - shares @ costs_of_all[kind] - fixed / money)
+    gain = sum(
+        chances[kind] * (worth(kind, cp.multiply(largest, shares[kind])) / money - paid[kind])
+        for kind in range(count)
+    )
     problem = cp.Problem(cp.Maximize(gain), constraints)
-    problem.solve(solver=cp.CLARABEL)
-    if problem.status != cp.OPTIMAL:
+    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
+    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
         raise UserError(f"the menu's programme has no solution: {problem.status}")
-    found = np.asarray(efforts.value)
+    found = np.asarray(shares.value) * largest
     return ContractMenu(
         found[:, 0] if flat else found,
-        np.asarray(payments.value),
-        np.maximum(np.asarray(rents.value), 0.0),
-        float(problem.value),
+        np.asarray(paid.value) * money,
+        np.maximum(np.asarray(rents.value), 0.0) * money,
+        float(problem.value) * money,
     )
 
 

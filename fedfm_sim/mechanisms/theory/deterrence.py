@@ -188,7 +188,7 @@ def cheapest_deterrent(
     )
     if low < high:
         found = minimize_scalar(
-            cost, bounds=(low, high), method="bounded", options={"xatol": 1e-10 * max(1.0, high)}
+            cost, bounds=(low, high), method="bounded", options={"xatol": 1e-10 * high}
         )
         best = float(found.x) if cost(float(found.x)) < cost(best) else best
     rate = float(temptations.least_rates(np.array([best]), margin)[0])

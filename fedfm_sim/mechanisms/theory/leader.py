@@ -82,24 +82,31 @@ def solve_leader(
     if not np.isfinite(box).all() or (box[:, 0] > box[:, 1]).any() or points < 2:
         raise UserError("a leader's bounds must be finite and ascend, with at least 2 points")
 
-    def loss(decision: Array) -> float:
-        inside = np.clip(np.atleast_1d(decision), box[:, 0], box[:, 1])
-        utility = float(objective(inside, response(inside)))
+    span = box[:, 1] - box[:, 0]
+
+    def decided(shares: Array) -> Array:
+        inside = box[:, 0] + span * np.clip(np.atleast_1d(shares), 0.0, 1.0)
+        return np.asarray(np.minimum(inside, box[:, 1]))
+
+    def loss(shares: Array) -> float:
+        decision = decided(shares)
+        utility = float(objective(decision, response(decision)))
         if np.isnan(utility):
-            raise UserError(f"the leader's objective is not a number at {inside.tolist()}")
+            raise UserError(f"the leader's objective is not a number at {decision.tolist()}")
         return -utility
 
-    ranges = tuple((low, high) for low, high in box)
-    start = np.atleast_1d(brute(loss, ranges, Ns=points, finish=None))
-    width = (box[:, 1] - box[:, 0]) / (points - 1)
-    simplex = np.vstack(
-        [start, start + np.diag(np.where(start + width > box[:, 1], -width, width))]
+    # Decisions as shares of their bounds and money over its range, for tolerances have no unit.
+    found, _, _, losses = brute(
+        loss, tuple((0.0, 1.0) for _ in box), Ns=points, finish=None, full_output=True
     )
+    start, money = np.atleast_1d(found), np.ptp(losses[np.isfinite(losses)], axis=None) or 1.0
+    width = 1 / (points - 1)
+    simplex = np.vstack([start, start + np.diag(np.where(start + width > 1, -width, width))])
     options = {"initial_simplex": simplex, "xatol": 1e-10, "fatol": 1e-14, "maxiter": 2000}
     search: Any = minimize  # its stubs know no initial simplex
-    found = search(loss, start, method="Nelder-Mead", options=options)
-    decision = np.clip(np.atleast_1d(found.x), box[:, 0], box[:, 1])
-    return LeaderSolution(decision, response(decision), -loss(decision))
+    found = search(lambda s: loss(s) / money, start, method="Nelder-Mead", options=options).x
+    decision = decided(np.asarray(found))
+    return LeaderSolution(decision, response(decision), -loss(np.asarray(found)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,5 +173,5 @@ def best_responses(
                 raise UserError(f"the best response of follower {player} is not finite")
             efforts[player] += damping * wanted
             gap = max(gap, float(abs(wanted)))
-        converged = bool(gap <= SETTLED * (1 + np.abs(efforts).max(initial=0.0)))
+        converged = bool(gap <= SETTLED * np.abs(efforts).max(initial=0.0))
     return BestResponses(efforts, converged, done, gap)

@@ -100,7 +100,7 @@ class ContinuousBelief:
     def _regular(self) -> bool:
         d = self.distribution
         virtual = self._virtual(-d.isf(CHECKED) if self.negative else d.ppf(CHECKED))
-        rounding = 1e-9 * max(1.0, float(np.abs(virtual).max()))
+        rounding = 1e-9 * float(np.abs(virtual).max())
         return bool((np.diff(virtual) >= -rounding).all())
 
     def _virtual(self, values: Array) -> Array:
@@ -131,7 +131,9 @@ class ContinuousBelief:
             return low
         if self.virtual_value(high) < level:
             return max(high, level)  # above the support a value is its own virtual value
-        found = brentq(lambda v: max(self.virtual_value(v), -1e300) - level, low, high, xtol=1e-14)
+        found = brentq(
+            lambda v: max(self.virtual_value(v), -1e300) - level, low, high, xtol=1e-14 * self._size
+        )
         return float(found)
 
     def expected_gain(self, level: float, bidders: int) -> float:
@@ -142,7 +144,7 @@ class ContinuousBelief:
             lambda u: max(self.virtual_value(self._quantile(u ** (1 / bidders))) - level, 0.0),
             start,
             1.0,
-            epsabs=1e-11,
+            epsabs=1e-11 * self._size,
             limit=500,
         )
         return float(gain)
@@ -154,6 +156,12 @@ class ContinuousBelief:
     def _quantile(self, q: float) -> float:
         d = self.distribution
         return -float(d.isf(q)) if self.negative else float(d.ppf(q))
+
+    @property
+    def _size(self) -> float:
+        """The order of the money it is about: what absolute tolerances are shares of."""
+        quartiles = np.abs(self.distribution.ppf([0.25, 0.5, 0.75]))
+        return float(quartiles.max()) or 1.0
 
     def _ends(self) -> tuple[float, float]:
         """Return the ends of the support, or the tails where it has no end."""

@@ -17,6 +17,9 @@ from fedfm_sim.mechanisms.protocol import Allocation, Mechanism, Offers
 #: Units of work (any shape) to the money they are worth; concave, 0 at 0.
 Worth = Callable[[Array], Array]
 
+#: Money that differs by less than this share is the same, but for rounding.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class ReverseResult:
@@ -103,13 +106,30 @@ def at_least_one(name: str, number: int) -> None:
         raise UserError(f"{name} must be at least 1, got {number}")
 
 
+def within(asks: npt.ArrayLike, limits: npt.ArrayLike) -> Mask:
+    """Return whether asks are at most their limits, but for rounding: in any unit of money."""
+    return np.asarray(np.asarray(asks) <= np.asarray(limits) * (1 + ROUNDING), dtype=np.bool_)
+
+
+def ranked(values: Array) -> Index:
+    """Return the order of finite values, the least first.
+
+    Ties go to the lower index, also where rounding alone tells them apart.
+    """
+    order = np.argsort(values, kind="stable")
+    rising = values[order]
+    new = np.diff(rising, prepend=rising[:1]) > ROUNDING * np.abs(rising)
+    ranks: Index = order[np.lexsort((order, np.cumsum(new)))]
+    return ranks
+
+
 def ascending(asks: Array, reserve: float = np.inf) -> Index:
     """Return the bidders with a finite ask of at most ``reserve``, cheapest first.
 
     Ties go to the lower index.
     """
-    admitted = np.flatnonzero(np.isfinite(asks) & (asks <= reserve))
-    order: Index = admitted[np.argsort(asks[admitted], kind="stable")]
+    admitted = np.flatnonzero(np.isfinite(asks) & within(asks, reserve))
+    order: Index = admitted[ranked(asks[admitted])]
     return order
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from fedfm_sim.core.arrays import Array, Mask
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 from fedfm_sim.mechanisms.rules.auctions.bids import (
+    ROUNDING,
     ReverseResult,
     Worth,
     chosen,
@@ -24,6 +25,7 @@ from fedfm_sim.mechanisms.rules.auctions.bids import (
     same_length,
     saturating_worth,
     standing_asks,
+    within,
 )
 
 
@@ -103,12 +105,12 @@ def _run(
         limit = budget / 2 * np.divide(added, total, out=np.zeros(asks.size), where=total > 0)
         with np.errstate(divide="ignore"):  # who asks nothing comes first
             rate = np.divide(added, asks, out=np.zeros(asks.size), where=left & (added > 0))
-        best = int(rate.argmax()) if rate.size else 0
+        best = int((rate >= rate.max() * (1 - ROUNDING)).argmax()) if rate.size else 0
         exhausted = not rate.any()
         if asks.size:
             to_beat = np.inf if exhausted else added[watched] / rate[best]
             threshold = max(threshold, float(min(to_beat, limit[watched])))
-        if exhausted or asks[best] > limit[best]:
+        if exhausted or not within(asks[best], limit[best]):
             return winners, threshold
         winners.append(best)
         left[best] = False

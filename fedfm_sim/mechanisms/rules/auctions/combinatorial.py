@@ -24,6 +24,7 @@ from fedfm_sim.mechanisms.rules.auctions.bids import (
     at_least_one,
     nonnegative,
     standing_asks,
+    within,
 )
 from fedfm_sim.mechanisms.rules.auctions.covering import cheapest_cover, coverable
 
@@ -95,6 +96,7 @@ def combinatorial(
         if coverable(others, covers, demand):
             instead = float(others[cheapest_cover(others, covers, demand)].sum())
             payments[i] = min(reserves[i], asks[i] + max(instead - cost, 0.0))
+        payments[i] = max(payments[i], asks[i])  # it is, but for rounding
         if payments[i] == np.inf:
             raise UserError(f"nobody can replace bidder {i}; give it a finite reserve")
     return BundleResult(selected, payments, cost)
@@ -120,7 +122,7 @@ def admitted(
     limits = nonnegative("reserves", reserves, infinite=True)
     if limits.shape != asks.shape:
         raise UserError(f"each bidder needs one reserve, got {limits.size} for {asks.size}")
-    standing = np.where(asks <= limits, asks, np.inf)
+    standing = np.where(within(asks, limits), asks, np.inf)
     if not coverable(standing, bundles, demand):
         short = int((bundles[np.isfinite(standing)].sum(axis=0) < demand).argmax())
         raise UserError(f"the bids within their reserves cover item {short} too seldom")
@@ -170,9 +172,9 @@ class CombinatorialAuction(Mechanism):
         """Take the cheapest participants who cover all classes; nobody if none can."""
         reserves = self.reserve * offers.units
         asks = standing_asks(offers)
-        within = np.where(asks <= reserves, asks, np.inf)
+        standing = np.where(within(asks, reserves), asks, np.inf)
         nobody = np.zeros(asks.size, dtype=np.bool_)
-        if not offers.covers.size or not coverable(within, offers.covers, self.demand):
+        if not offers.covers.size or not coverable(standing, offers.covers, self.demand):
             return Allocation(nobody, np.zeros(asks.size))
         result = self.run(asks, offers.covers, reserves)
         return Allocation(result.selected, result.payments)

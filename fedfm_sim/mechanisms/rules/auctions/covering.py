@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from fedfm_sim.core.arrays import Array, Mask
+from fedfm_sim.mechanisms.rules.auctions.bids import ROUNDING, within
 
 #: Table entries of the dynamic programme beyond which the integer programme is quicker.
 MOST_CELLS = 1 << 18
@@ -51,12 +52,23 @@ def cheapest_cover(asks: Array, covers: Mask, demand: int) -> Mask:
         HiGHS finds, always the same.
     """
     selected = np.zeros(asks.size, dtype=np.bool_)
-    bidders = np.flatnonzero(np.isfinite(asks) & covers.any(axis=1))
+    bidders = np.flatnonzero((asks <= _bound(asks, covers, demand)) & covers.any(axis=1))
     if bidders.size:
         log_cells = covers.shape[1] * log2(demand + 1) + log2(bidders.size)
         solve = _by_table if log_cells <= log2(MOST_CELLS) else _by_integer_programme
         selected[bidders] = solve(asks[bidders], covers[bidders], demand)
     return selected
+
+
+def _bound(asks: Array, covers: Mask, demand: int) -> float:
+    """Return what a cover by the lowest asks costs: who asks more is in no cheapest one.
+
+    Without these, a bid that is out of all proportion can't drown the others in rounding.
+    """
+    order = np.argsort(asks, kind="stable")
+    enough = (np.cumsum(covers[order], axis=0) >= demand).all(axis=1)
+    first = int(enough.argmax())
+    return float(asks[order[: first + 1]].sum()) * (1 + ROUNDING)
 
 
 def _by_table(asks: Array, covers: Mask, demand: int) -> Mask:
@@ -70,7 +82,7 @@ def _by_table(asks: Array, covers: Mask, demand: int) -> Mask:
     for bidder in reversed(range(asks.size)):
         then = np.arange(least.size) - ((wanted > 0) & covers[bidder]) @ places
         with_it = asks[bidder] + least[then]
-        taken = (with_it <= least) & (then < np.arange(least.size)) & np.isfinite(with_it)
+        taken = within(with_it, least) & (then < np.arange(least.size)) & np.isfinite(with_it)
         least = np.where(taken, with_it, least)
         steps.append((then, taken))
     selected, state = np.zeros(asks.size, dtype=np.bool_), least.size - 1

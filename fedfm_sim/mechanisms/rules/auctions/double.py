@@ -15,7 +15,14 @@ from pydantic import Field, NonNegativeFloat
 
 from fedfm_sim.core.arrays import Array, Index, Mask
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers
-from fedfm_sim.mechanisms.rules.auctions.bids import ascending, asks_per_unit, chosen, nonnegative
+from fedfm_sim.mechanisms.rules.auctions.bids import (
+    ascending,
+    asks_per_unit,
+    chosen,
+    nonnegative,
+    ranked,
+    within,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +91,9 @@ class Ranking:
         """
         bids = nonnegative("bids", bids)
         asks = nonnegative("asks", asks, infinite=True)
-        buyers, sellers = np.argsort(-bids, kind="stable"), ascending(asks)
+        buyers, sellers = ranked(-bids), ascending(asks)
         pairs = min(buyers.size, sellers.size)
-        trades = int(np.count_nonzero(bids[buyers[:pairs]] >= asks[sellers[:pairs]]))
+        trades = int(np.count_nonzero(within(asks[sellers[:pairs]], bids[buyers[:pairs]])))
         return cls(bids, asks, buyers, sellers, trades)
 
     def bid(self, rank: int) -> float:

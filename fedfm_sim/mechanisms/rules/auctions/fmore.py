@@ -33,6 +33,7 @@ from fedfm_sim.mechanisms.rules.auctions.bids import (
     same_length,
     saturating_worth,
     standing_asks,
+    within,
 )
 
 
@@ -110,7 +111,7 @@ def fmore(worth: npt.ArrayLike, asks: npt.ArrayLike, winners: int) -> ScoringRes
     at_least_one("winners", winners)
     scores = worth - asks
     order = np.argsort(-scores, kind="stable")
-    selected = chosen(asks.size, order[scores[order] >= 0][:winners])
+    selected = chosen(asks.size, order[within(asks, worth)[order]][:winners])
     return ScoringResult(selected, np.where(selected, asks, 0.0), scores)
 
 
@@ -208,7 +209,7 @@ def equilibrium_bid(
                 lambda y: max(best(float(types.ppf(y)))[1], 0.0) * rival.pdf(y),
                 quantile,
                 1.0,
-                epsabs=1e-10,
+                epsabs=1e-10 * surplus,
                 limit=200,
             )
             score = expected / chance

@@ -22,7 +22,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
-from fedfm_sim.mechanisms.rules.auctions.bids import nonnegative, standing_asks
+from fedfm_sim.mechanisms.rules.auctions.bids import nonnegative, standing_asks, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +102,8 @@ def forward(
     spent = np.zeros(budgets.size)
     for client, reserve in enumerate(reserves):
         bids = np.minimum(values[:, client], np.maximum(budgets - spent, 0.0))
-        winner = int(bids.argmax())
-        if bids[winner] < reserve or bids[winner] == 0:
+        winner = int(within(bids.max(), bids).argmax())
+        if not within(reserve, bids[winner]) or bids[winner] == 0:
             continue
         rivals = np.delete(bids, winner)
         owners[client], prices[client] = winner, max(rivals.max(initial=0.0), reserve)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.protocol import Properties
+from fedfm_sim.mechanisms.rules.auctions.bids import within
 from fedfm_sim.mechanisms.rules.auctions.double import DoubleAuction, DoubleAuctionResult, Ranking
 
 
@@ -52,7 +53,7 @@ def mcafee(bids: npt.ArrayLike, asks: npt.ArrayLike) -> DoubleAuctionResult:
         return ranking.result(0, 0.0, 0.0)
     last_bid, last_ask = ranking.bid(k - 1), ranking.ask(k - 1)
     price = (ranking.bid(k) + ranking.ask(k)) / 2  # infinite or NaN where one is missing
-    if last_ask <= price <= last_bid:
+    if within(last_ask, price) and within(price, last_bid):
         return ranking.result(k, price, price)
     return ranking.result(k - 1, last_bid, last_ask)
 

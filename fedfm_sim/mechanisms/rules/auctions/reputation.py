@@ -25,8 +25,10 @@ from fedfm_sim.mechanisms.rules.auctions.bids import (
     ReverseResult,
     chosen,
     nonnegative,
+    ranked,
     same_length,
     standing_asks,
+    within,
 )
 
 #: Reputation below it counts as none; dividing by it would overflow.
@@ -93,16 +95,17 @@ def reputation_auction(
     nonnegative("budget", budget, ndim=0)
     eligible = np.flatnonzero((reputation >= max(threshold, LEAST_TRUST)) & np.isfinite(asks))
     ratio = asks[eligible] / reputation[eligible]
-    order = np.argsort(ratio, kind="stable")
+    order = ranked(ratio)
     bidders, ratio = eligible[order], ratio[order]
     share = budget / np.cumsum(reputation[bidders])
 
     # The ratios rise and the shares fall, so those who qualify come first.
-    winners = int(np.count_nonzero(ratio <= share))
+    winners = int(np.count_nonzero(within(ratio, share)))
     selected = chosen(asks.size, bidders[:winners])
     unit_price = 0.0
     if winners:
         unit_price = float(min(share[winners - 1], *ratio[winners : winners + 1], np.inf))
+        unit_price = max(unit_price, float(ratio[winners - 1]))  # it is, but for rounding
     return AuctionResult(selected, np.where(selected, reputation * unit_price, 0.0), unit_price)
 
 

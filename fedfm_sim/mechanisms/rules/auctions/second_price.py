@@ -70,6 +70,7 @@ def second_price(asks: npt.ArrayLike, winners: int, reserve: float = np.inf) -> 
     if not order.size:
         return UniformPriceResult(selected, np.zeros(asks.size), 0.0)
     price = float(asks[order[winners]]) if order.size > winners else float(reserve)
+    price = max(price, float(asks[order[:winners]].max()))  # it is, but for rounding
     if price == np.inf:
         raise UserError(f"with {order.size} bidders for {winners} places, give a finite reserve")
     return UniformPriceResult(selected, np.where(selected, price, 0.0), price)

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.mechanisms.protocol import Delivery, Properties
+from fedfm_sim.mechanisms.rules.auctions.bids import within
 from fedfm_sim.mechanisms.rules.auctions.double import DoubleAuction, DoubleAuctionResult, Ranking
 
 
@@ -65,7 +66,7 @@ def strongly_budget_balanced(
     if k == 0:
         return ranking.result(0, 0.0, 0.0)
     last_bid, next_ask = ranking.bid(k - 1), ranking.ask(k)
-    if next_ask <= last_bid:
+    if within(next_ask, last_bid):
         return ranking.result(k, next_ask, next_ask)
     selling = ranking.sellers[:k]
     staying = np.delete(selling, lots[selling].argmax())

@@ -22,6 +22,7 @@ from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
 from fedfm_sim.mechanisms.rules.auctions.bids import (
+    ROUNDING,
     ReverseResult,
     Worth,
     chosen,
@@ -29,6 +30,7 @@ from fedfm_sim.mechanisms.rules.auctions.bids import (
     same_length,
     saturating_worth,
     standing_asks,
+    within,
 )
 
 #: Undominated sets of bidders that are kept at most; more would take minutes.
@@ -94,7 +96,7 @@ def vcg(asks: npt.ArrayLike, units: npt.ArrayLike, worth: Worth) -> VCGResult:
     units = nonnegative("units", units)
     same_length(asks=asks, units=units)
     # What a bidder adds to others' work is at most what it is worth alone.
-    bidders = np.flatnonzero(worth(units) > asks)
+    bidders = np.flatnonzero(~within(worth(units), asks))
     if not bidders.size:
         return VCGResult(np.zeros(asks.size, dtype=np.bool_), np.zeros(asks.size), 0.0)
     work, cost = units[bidders], asks[bidders]
@@ -103,7 +105,9 @@ def vcg(asks: npt.ArrayLike, units: npt.ArrayLike, worth: Worth) -> VCGResult:
         front, kept = front.with_bidder(work[i], cost[i])
         origins.append(kept)
     gains = worth(front.work) - front.cost
-    best = gains.size - 1 - int(gains[::-1].argmax())
+    # Of equally good sets the last, with the least work; rounding does not tell them apart.
+    good = gains >= gains.max() - ROUNDING * worth(front.work).max()
+    best = gains.size - 1 - int(good[::-1].argmax())
     winners = bidders[_trace(origins, best)]
     welfare = float(gains[best])
 
