@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.games import linear
 from fedfm_sim.games.linear import (
     correlated,
     inspection_game,
@@ -135,3 +136,57 @@ def test_the_inspection_game(gain: float, fine: float, loss: float, cost: float)
         assert found.strategies[0][1] == pytest.approx(cost / loss)
     with pytest.raises(UserError, match="above 0"):
         inspection_game(gain, 0, loss, cost)
+
+
+units = st.tuples(st.sampled_from([-9.0, -3.0, 6.0, 15.0]), st.floats(-9, 15))
+
+
+@given(seeds, units)
+@settings(max_examples=20, deadline=None)
+def test_linear_games_are_the_same_in_any_money(seed: int, powers: tuple[float, float]) -> None:
+    """Each player's payoffs in a unit and from a zero of its own."""
+    rng = np.random.default_rng(seed)
+    own, others = rng.integers(0, 4, (2, 3, 4)) / 3
+    unit, other = 10.0 ** np.array(powers)
+    changed = unit * own + 2 * unit, other * others - other
+    solved, same = zero_sum(own), zero_sum(changed[0])
+    np.testing.assert_allclose(solved.strategies[0], same.strategies[0], atol=1e-9)
+    assert same.payoffs[0] / unit - 2 == pytest.approx(solved.payoffs[0], abs=1e-9)
+    led, again = stackelberg(own, others), stackelberg(*changed)
+    assert led.reply == again.reply
+    np.testing.assert_allclose(led.strategy, again.strategy, atol=1e-9)
+    assert again.value / unit - 2 == pytest.approx(led.value, abs=1e-9)
+    # A sum of payoffs needs one unit for all.
+    plain = correlated(NormalFormGame.from_bimatrix(own, others))
+    scaled = correlated(NormalFormGame.from_bimatrix(unit * own, unit * others))
+    np.testing.assert_allclose(plain[0], scaled[0], atol=1e-9)
+    assert scaled[1] / unit == pytest.approx(plain[1], abs=1e-9)
+    good, bad = np.maximum(own[0], own[1]), np.minimum(own[0], own[1])
+    caught, free = np.minimum(*others[:2]), np.maximum(*others[:2])
+    guarded = security_game((good, caught), (bad, free), 1.5)
+    same_guard = security_game((unit * good, other * caught), (unit * bad, other * free), 1.5)
+    assert same_guard.value / unit == pytest.approx(guarded.value, abs=1e-9)
+
+
+@pytest.mark.parametrize("cell", [-1e5, -1e8, -1e12])
+def test_an_outlying_payoff_does_not_drown_the_others(cell: float) -> None:
+    payoffs = np.array([[0.0, 2.0], [1.0, 0.0], [cell, 5.0]])
+    solved = zero_sum(payoffs)
+    assert solved.payoffs[0] >= 2 / 3  # what the first two rows guarantee
+    values = payoffs.T @ solved.strategies[0]
+    assert values.min() == pytest.approx(solved.payoffs[0], rel=1e-6)
+    # The second reply is better by 1e-3 against the first row: it can't be had for the first.
+    follower = np.array([[0.0, 1e-3], [cell, 0.0]])
+    led = stackelberg(np.array([[5.0, 1.0], [0.0, 0.0]]), follower)
+    assert (led.reply, led.value) == (1, pytest.approx(1.0))
+
+
+def test_a_small_programme_and_a_large_one_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a size HiGHS's floats have to do; below, they only guess the basis."""
+    games = [drawn(seed, 4, 4) for seed in range(4)]
+    exact = [correlated(game)[1] for game in games]
+    monkeypatch.setattr(linear, "MOST_ENTRIES", 0)
+    assert [correlated(game)[1] for game in games] == pytest.approx(exact, abs=1e-8)
+    monkeypatch.undo()
+    monkeypatch.setattr(linear, "_in_floats", lambda *_: None)  # without a guess
+    assert [correlated(game)[1] for game in games] == pytest.approx(exact, abs=1e-12)

@@ -90,3 +90,43 @@ def test_bad_starts_and_payoffs() -> None:
     for actions in ((), (2, 0)):
         with pytest.raises(UserError, match="at least one action"):
             mean_field_equilibrium(lambda x: x, actions)
+
+
+def level(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the shares at which ``a - b s`` is the same on all that are used, by bisection."""
+    low, high = a.min() - b.max(), a.max()
+    for _ in range(200):
+        middle = (low + high) / 2
+        over = np.maximum(0, (a - middle) / b).sum() > 1
+        low, high = (middle, high) if over else (low, middle)
+    return np.maximum(0, (a - low) / b)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-9, 1.0, 1e15]))
+@settings(max_examples=25, deadline=None)
+def test_actions_that_are_not_worth_it_end_unused(seed: int, unit: float) -> None:
+    r = np.random.default_rng([16, seed])
+    n = int(r.integers(2, 6))
+    a, b = r.uniform(0, 1, n), r.uniform(0.5, 3, n)
+    found = mean_field_equilibrium(lambda s: unit * (a - b * s) + unit, (n,))
+    np.testing.assert_allclose(found.strategies[0], level(a, b), atol=1e-7)
+
+
+def test_the_last_of_five_roads_is_empty() -> None:
+    r = np.random.default_rng([16, 9])
+    n = int(r.integers(2, 6))
+    a, b = r.uniform(0, 1, n), r.uniform(0.5, 3, n)
+    found = mean_field_equilibrium(lambda s: a - b * s, (n,))
+    assert found.strategies[0][-1] == 0
+    assert found.regret < 1e-12
+
+
+def test_roles_have_units_of_their_own_and_one_outlier_changes_nothing() -> None:
+    a = np.array([[2.0, -1], [-1, 1]])
+
+    def payoff(x: np.ndarray) -> np.ndarray:
+        cliff = -1e8 if x[0] == 1 else 0.0
+        return np.r_[1e-9 * (a @ x[2:]), -1e9 * (a.T @ x[:2])] + np.r_[cliff, 0, 0, 0]
+
+    found = mean_field_equilibrium(payoff, (2, 2), np.array([0.6, 0.4, 0.3, 0.7]))
+    np.testing.assert_allclose(found.strategies, np.full((2, 2), [0.4, 0.6]), atol=1e-7)

@@ -80,3 +80,25 @@ def test_bad_names_sizes_and_ratios() -> None:
     huge = np.broadcast_to(np.float64(0), (2, LARGEST, 1))
     with pytest.raises(UserError, match="at most"):
         NormalFormGame(huge)
+
+
+def test_a_gain_is_judged_by_the_payoffs_compared() -> None:
+    """Not by the range of all players' payoffs, nor by an outlying cell."""
+    large, small = 1e9 * np.eye(2), np.array([[0, 0.5], [0.5, 0]])
+    assert list(NormalFormGame.from_bimatrix(large, small).pure_profiles()) == []
+    assert list(NormalFormGame.from_bimatrix(small, large).pure_profiles()) == []
+    rng = np.random.default_rng(3)
+    payoffs = rng.normal(size=(3, 3, 3, 3))
+    plain = set(NormalFormGame(payoffs).pure_profiles())
+    payoffs[0, 2, 2, 2] = -1e8
+    outlying = NormalFormGame(payoffs)
+    assert {own for own in outlying.pure_profiles() if own != (2, 2, 2)} >= plain - {(2, 2, 2)}
+    assert all(own.regret < 1e-12 for own in outlying.pure_equilibria())
+    assert NormalFormGame(payoffs).units[0] < 10  # what a wrong action costs, not the range
+
+
+def test_decimals_that_round_apart_are_a_tie() -> None:
+    game = NormalFormGame.from_bimatrix([[0.3], [0.1 + 0.2]], [[1], [1]])
+    assert list(game.pure_profiles()) == [(0, 0), (1, 0)]
+    assert game.units.tolist() == [1, 1]
+    assert NormalFormGame(1e-300 * np.ones((2, 2, 2))).scale == 1.0

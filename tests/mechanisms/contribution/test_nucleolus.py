@@ -250,3 +250,31 @@ def test_as_contribution_schemes() -> None:
         assert found.values.tolist() == solution.allocation.tolist()
         assert found.excess == solution.levels[0] == pytest.approx(1 / 3)
         assert found.evaluations == 8
+
+
+def test_a_worth_that_falls_short_by_rounding_is_an_additive_game() -> None:
+    table = [0, 1, 1, 2 + 1e-9, 1, 2, 2, 3 - 1e-9]
+    for unit in (1e-9, 1.0, 1e15):
+        game = CoalitionGame.from_table(unit * np.array(table))
+        assert nucleolus(game).allocation / unit == pytest.approx([1, 1, 1], abs=1e-9)
+        assert nucleolus(game).levels[0] / unit == pytest.approx(1e-9, rel=1)
+        assert prenucleolus(game).allocation / unit == pytest.approx([1, 1, 1], abs=1e-8)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(-9, 15), st.integers(3, 12))
+@settings(max_examples=20, deadline=None)
+def test_units_and_a_coalition_that_fails_utterly_change_nothing(
+    seed: int, power: int, failure: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    table = np.r_[0.0, rng.random(14), 3.0]
+    alone = rng.random(4)
+    plain = nucleolus(CoalitionGame.from_table(table + subset_sums(alone))).allocation
+    unit = 10.0**power
+    changed = nucleolus(CoalitionGame.from_table(unit * (table + subset_sums(alone)))).allocation
+    assert changed / unit == pytest.approx(plain, abs=1e-8)
+    # Whatever a pair can do, that it does even worse does not matter.
+    poor, poorer = table.copy(), table.copy()
+    poor[3], poorer[3] = -100.0, -(10.0**failure)
+    shares = [nucleolus(CoalitionGame.from_table(own)).allocation for own in (poor, poorer)]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-8)

@@ -171,3 +171,29 @@ def test_nobody_with_data_means_nothing_is_paid() -> None:
     tariff = ContractMenuMechanism().announce(empty).tariff
     assert tariff is not None
     assert tariff(np.ones(2)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("money", [1e-9, 1e-6, 1e6, 1e15])
+@pytest.mark.parametrize("effort", [1e-3, 1.0])
+def test_menus_are_the_same_in_any_unit(money: float, effort: float) -> None:
+    costs, chances = np.array([1.0, 2.0, 3.0]), np.full(3, 1 / 3)
+    plain = full_menu(costs, chances, lambda kind, x: 2 * cp.sqrt(x), most=4.0)
+    other = full_menu(
+        money / effort * costs,
+        chances,
+        lambda kind, x: 2 * money / np.sqrt(effort) * cp.sqrt(x),
+        most=4.0 * effort,
+    )
+    # Inside the callable's expression the solver sees efforts in their own unit.
+    slack = 1e-6 if effort == 1 else 1e-4
+    assert other.efforts / effort == pytest.approx(plain.efforts, abs=slack)
+    assert other.payments / money == pytest.approx(plain.payments, abs=slack)
+    assert other.value / money == pytest.approx(plain.value, abs=1e-2 * slack)
+    assert plain.value == pytest.approx(23 / 45, abs=1e-7)
+    reduced = contract_menu(
+        money / effort * costs,
+        chances,
+        lambda kind, x: 2 * money * np.sqrt(x / effort),
+        most=4.0 * effort,
+    )
+    assert reduced.value / money == pytest.approx(23 / 45, abs=1e-9)

@@ -140,3 +140,22 @@ def test_impossible_responses_are_refused(
 ) -> None:
     with pytest.raises(UserError, match="best response"):
         best_responses(lambda i, x: answer, start, damping, most_rounds)
+
+
+@pytest.mark.parametrize("money", [1e-9, 1e15])
+@pytest.mark.parametrize("size", [1e-9, 1e12])
+def test_units_of_the_decision_and_of_money_do_not_matter(money: float, size: float) -> None:
+    """The leader's best is 0.3 of the way, whatever the way is measured in."""
+    found = solve_leader(
+        lambda d, r: money * float(r[0]),
+        lambda d: np.array([-((d[0] / size - 0.3) ** 2)]),
+        [(0.0, size)],
+    )
+    assert found.decision[0] / size == pytest.approx(0.3, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-15, 1.0, 1e15])
+def test_small_efforts_settle_where_large_ones_do(size: float) -> None:
+    found = best_responses(lambda i, x: size * 0.5 + 0.5 * x[1 - i], [0.0, 0.0])
+    assert found.converged
+    assert found.efforts / size == pytest.approx([1, 1], abs=1e-8)
