@@ -1,6 +1,6 @@
 """Games, audits, designs and a million clients: ``python benchmarks/games.py``.
 
-Random bimatrix games are solved in floats here and, where pygambit is installed (it is no
+Random bimatrix games are solved here and, where pygambit is installed (it is no
 dependency), in rationals there; nashpy is counted beside. Mechanisms with a planted flaw are
 audited. A million clients play against a loop over Mesa agents. Then real training: the
 game of attackers and server, twice with other seeds; the games of whole federations; and

@@ -158,8 +158,8 @@ class BayesianGame:
     def equilibria(self) -> tuple[BayesNash, ...]:
         """Return Bayes-Nash equilibria, through the ex-ante game and `solve`.
 
-        With two players these are all unless the ex-ante game is degenerate, and with more
-        the pure ones, or where there is none a quantal response; the regret says how good.
+        With two players these are all extreme ones of the ex-ante game, and with more the
+        pure ones, or where there is none a mixed one; the regret says how good.
         A type of no chance plays its first action.
 
         Raises

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Literal
 
@@ -153,8 +154,18 @@ class SignallingGame:
         best = np.flatnonzero(values.max() - values <= ROUNDING * sizes.max())
         return {int(action): belief for action in best}
 
+    @cached_property
+    def _known(self) -> dict[tuple[int, tuple[int, ...]], dict[int, Array]]:
+        """What `_rationalised` returned, which many profiles ask for."""
+        return {}
+
     def _rationalised(self, signal: int, types: tuple[int, ...]) -> dict[int, Array]:
         """Return the actions that are best under some belief over these types, and the belief."""
+        if (signal, types) not in self._known:
+            self._known[signal, types] = self._best_under_some(signal, types)
+        return self._known[signal, types]
+
+    def _best_under_some(self, signal: int, types: tuple[int, ...]) -> dict[int, Array]:
         payoffs = whole(self.receiver[list(types), signal])
         found = {}
         for action in range(payoffs.shape[1]):

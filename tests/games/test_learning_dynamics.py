@@ -64,8 +64,8 @@ def test_averages_solve_zero_sum_games(seed: int) -> None:
     payoffs = np.random.default_rng(seed).uniform(-1, 1, (3, 3))
     game = NormalFormGame.from_bimatrix(payoffs, -payoffs)
     uniform = [np.full(3, 1 / 3)] * 2
-    assert dynamics.fictitious_play(game, uniform, 3000).regrets[-1] < 0.1
-    assert dynamics.regret_matching(game, 3000).regrets[-1] < 0.1
+    assert dynamics.fictitious_play(game, uniform, 1500).regrets[-1] < 0.1
+    assert dynamics.regret_matching(game, 1500).regrets[-1] < 0.1
 
 
 def test_the_replicator_goes_round_matching_pennies() -> None:
@@ -90,3 +90,24 @@ def test_bad_starts() -> None:
     for start in ([0.5, 0.6], [1.5, -0.5], [1.0]):
         with pytest.raises(UserError, match="must be a distribution"):
             dynamics.replicator(PENNIES, [np.array(start), UNEVEN[1]], 5)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e15])
+def test_learning_is_the_same_in_any_money(unit: float) -> None:
+    """Each player's payoffs in a unit and from a zero of its own."""
+    own = unit * DILEMMA.payoffs[0] - 3 * unit
+    other = NormalFormGame(np.stack([own, DILEMMA.payoffs[1] / unit + 7 / unit]))
+    paths = [
+        [
+            dynamics.replicator(game, UNEVEN, 50),
+            dynamics.fictitious_play(game, UNEVEN, 50),
+            dynamics.regret_matching(game, 50),
+            dynamics.logit(game, UNEVEN, 50, precision=5 / game.scales),
+            dynamics.exp3(game, 200, np.random.default_rng(1)),
+            dynamics.q_learning(game, 200, np.random.default_rng(1)),
+        ]
+        for game in (DILEMMA, other)
+    ]
+    for path, same in zip(*paths, strict=True):
+        for a, b in zip(path.final, same.final, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-9)

@@ -99,7 +99,7 @@ def level(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         middle = (low + high) / 2
         over = np.maximum(0, (a - middle) / b).sum() > 1
         low, high = (middle, high) if over else (low, middle)
-    return np.maximum(0, (a - low) / b)
+    return np.asarray(np.maximum(0, (a - low) / b))
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-9, 1.0, 1e15]))
@@ -126,7 +126,8 @@ def test_roles_have_units_of_their_own_and_one_outlier_changes_nothing() -> None
 
     def payoff(x: np.ndarray) -> np.ndarray:
         cliff = -1e8 if x[0] == 1 else 0.0
-        return np.r_[1e-9 * (a @ x[2:]), -1e9 * (a.T @ x[:2])] + np.r_[cliff, 0, 0, 0]
+        paid = np.r_[1e-9 * (a @ x[2:]), -1e9 * (a.T @ x[:2])]
+        return np.asarray(paid + np.r_[cliff, 0, 0, 0])
 
     found = mean_field_equilibrium(payoff, (2, 2), np.array([0.6, 0.4, 0.3, 0.7]))
     np.testing.assert_allclose(found.strategies, np.full((2, 2), [0.4, 0.6]), atol=1e-7)

@@ -207,3 +207,20 @@ def test_automata_that_do_not_fit() -> None:
             play(GAME, [pavlov(GAME)] * 2, rounds, discount)
     with pytest.raises(UserError, match="discount factor"):
         one_shot_deviation(GAME, [pavlov(GAME)] * 2, 1.0)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e15])
+def test_what_the_future_enforces_has_no_unit(unit: float) -> None:
+    payoffs = np.array([[[3.0, 0], [5, 1]], [[3, 5], [0, 1]]])
+    units = np.array([unit, 1 / unit])
+    game = NormalFormGame(payoffs * units[:, None, None])
+    (defect,) = game.pure_equilibria()
+    assert critical_discount(game, (0, 0), defect) == pytest.approx(0.5)
+    assert sustainable(game, (0, 0), 0.5 + 1e-9, defect)
+    assert not sustainable(game, (0, 0), 0.5 - 1e-6, defect)
+    for mixed in (False, True):
+        np.testing.assert_allclose(minmax_values(game, mixed) / units, [1, 1])
+    assert feasible(game, units * np.array([2.5, 2.5]))
+    assert not feasible(game, units * np.array([4.0, 2.5]))
+    assert individually_rational(game, units)
+    assert not individually_rational(game, units * np.array([0.999, 1.0]))

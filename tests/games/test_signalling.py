@@ -142,3 +142,21 @@ def test_hostile_input() -> None:
         SignallingGame(game.prior, game.sender * np.nan, game.receiver)
     with pytest.raises(UserError, match="too many"):
         SignallingGame(np.full(4, 0.25), np.zeros((4, 8, 8)), np.zeros((4, 8, 8))).equilibria()
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e15])
+def test_signals_have_no_unit_and_one_outlier_changes_nothing(unit: float) -> None:
+    rng = np.random.default_rng(2)
+    prior = np.array([0.3, 0.7])
+    for _ in range(10):
+        sender, receiver = rng.integers(0, 4, (2, 2, 2, 3)) / 3
+        plain = SignallingGame(prior, sender, receiver).equilibria()
+        other = SignallingGame(prior, unit * sender + unit, receiver / unit).equilibria()
+        assert [(e.signals, e.replies, e.intuitive) for e in plain] == [
+            (e.signals, e.replies, e.intuitive) for e in other
+        ]
+    # What the first type would get for one reply to one signal is no reason to call others equal.
+    sender[0, 0, 0] = -1e12
+    for own in SignallingGame(prior, sender, receiver).equilibria():
+        paid = sender[:, np.arange(2), list(own.replies)]
+        assert (paid.max(1) <= own.sender + 1e-9).all()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 
-#: Differences below this share of the game's largest value are rounding errors.
+#: Differences below this share of the values compared are rounding errors.
 RELATIVE_TOLERANCE = 1e-9
 
 #: Up to this many players all pairs of disjoint coalitions are looked at.
@@ -67,8 +67,8 @@ def in_core(game: CoalitionGame, allocation: npt.ArrayLike) -> bool:
     (True, False)
     """
     gains = excesses(game, allocation)
-    slack = _slack(game)
-    return bool(gains.max() <= slack and abs(gains[-1]) <= slack)
+    slack = _slack(game, subset_sums(np.abs(np.asarray(allocation, dtype=np.float64))))
+    return bool((gains <= slack).all() and abs(gains[-1]) <= slack[-1])
 
 
 def is_superadditive(game: CoalitionGame) -> bool:
@@ -91,7 +91,8 @@ def is_superadditive(game: CoalitionGame) -> bool:
         upper = worth[1 << player : 2 << player]
         for rest in range(1, 1 << player):
             apart = _disjoint(rest, player)
-            if (lower[rest] + upper[apart] > upper[apart | rest] + slack).any():
+            most = slack[rest] + slack[apart | 1 << player] + slack[apart | rest | 1 << player]
+            if (lower[rest] + upper[apart] > upper[apart | rest] + most).any():
                 return False
     return True
 
@@ -115,7 +116,8 @@ def is_convex(game: CoalitionGame) -> bool:
             without = masks[(masks & (i | j)) == 0]
             apart = table[without | i] - table[without]
             together = table[without | i | j] - table[without | j]
-            if (apart > together + slack).any():
+            most = slack[without] + slack[without | i] + slack[without | j] + slack[without | i | j]
+            if (apart > together + most).any():
                 return False
     return True
 
@@ -128,13 +130,33 @@ def subset_sums(shares: Values) -> Values:
     return sums
 
 
+def without_outliers(worth: Values) -> Values:
+    """Return the values with those raised that are too low to matter, which drown the rest.
+
+    In the least core every player's share is within n times the largest surplus of what it is
+    worth alone, so a coalition with a larger loss never objects.
+    """
+    n = worth.size.bit_length() - 1
+    alone = subset_sums(worth[1 << np.arange(n)])
+    surplus = worth - alone
+    relevant = float(surplus.max()) + abs(float(surplus[-1]))
+    if relevant <= RELATIVE_TOLERANCE * float(np.abs(alone).max()):
+        return worth
+    return np.asarray(np.maximum(worth, alone - 3 * n * relevant))
+
+
 def members(masks: Masks, players: int) -> Values:
     """Return the (m, n) matrix of who is in each of m coalitions, as 0 and 1."""
     return ((masks[:, None] >> np.arange(players)) & 1).astype(np.float64)
 
 
-def _slack(game: CoalitionGame) -> float:
-    return RELATIVE_TOLERANCE * float(np.abs(game.table()).max())
+def _slack(game: CoalitionGame, also: Values | float = 0.0) -> Values:
+    """Return what counts as rounding of each coalition's value, (2**n,).
+
+    In proportion to it, to what is shared out and to ``v(empty)``, not to another coalition's.
+    """
+    sizes = np.maximum(np.abs(game.table()), also)
+    return np.asarray(RELATIVE_TOLERANCE * np.maximum(sizes, max(sizes[0], sizes[-1])))
 
 
 def _disjoint(mask: int, players: int) -> Masks:

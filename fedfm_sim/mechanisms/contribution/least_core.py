@@ -19,7 +19,7 @@ import highspy
 import numpy as np
 
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
-from fedfm_sim.mechanisms.contribution.core import members, subset_sums
+from fedfm_sim.mechanisms.contribution.core import members, subset_sums, without_outliers
 from fedfm_sim.mechanisms.contribution.least_norm import least_norm
 from fedfm_sim.mechanisms.contribution.result import Contribution
 from fedfm_sim.mechanisms.contribution.scheme import (
@@ -96,7 +96,7 @@ def least_core(game: CoalitionGame, *, subsidy: bool = False) -> LeastCore:
     """
     n = game.players
     table = game.table()
-    worth = table - table[0]
+    worth = without_outliers(table - table[0])
     scale = float(np.abs(worth).max())
     if n == 1 or scale == 0:
         return LeastCore(np.full(n, worth[-1] / n), 0.0, 0)

@@ -22,7 +22,12 @@ from scipy.linalg import null_space
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
-from fedfm_sim.mechanisms.contribution.core import RELATIVE_TOLERANCE, members, subset_sums
+from fedfm_sim.mechanisms.contribution.core import (
+    RELATIVE_TOLERANCE,
+    members,
+    subset_sums,
+    without_outliers,
+)
 from fedfm_sim.mechanisms.contribution.result import Contribution
 from fedfm_sim.mechanisms.contribution.scheme import EFFICIENCY, NULL_PLAYER, SYMMETRY, Scheme
 
@@ -145,17 +150,30 @@ def _solve(game: CoalitionGame, rational: bool) -> Nucleolus:
         gains = (surplus - subset_sums(shares))[1:-1]
         levels = np.where(np.abs(gains) > noise, gains, 0.0).max(initial=-np.inf, keepdims=True)
         return Nucleolus(alone + shares, levels if n > 1 else np.zeros(0), 0)
-    relevant = float(surplus.max()) + abs(float(surplus[-1]))
-    if relevant > noise:
-        # A coalition that loses more than this never matters: the players alone settle
-        # everything before it. Its loss could drown the rest.
-        surplus = np.maximum(surplus, -3 * n * relevant)
+    given = surplus
+    surplus = _closer(surplus, float(surplus[-1])) if rational else without_outliers(surplus)
     scale = float(np.abs(surplus).max())
     if scale <= noise:
         return Nucleolus(alone + surplus[-1] / n, np.zeros(1), 0)
     sequence = _Sequence(surplus / scale, n, rational)
-    allocation, levels = sequence.run()
-    return Nucleolus(alone + scale * allocation, scale * levels + 0.0, sequence.generated)
+    allocation = scale * sequence.run()
+    settled = np.array([level[0] for level in sequence.settled[1:]])
+    levels = (given - subset_sums(allocation))[settled]
+    levels = np.where(np.abs(levels) > noise, levels, 0.0)
+    return Nucleolus(alone + allocation, levels, sequence.generated)
+
+
+def _closer(surplus: Values, most: float) -> Values:
+    """Return the surpluses with gaps of more than twice ``most`` cut to that.
+
+    Imputations give every coalition from 0 to ``most``: where two surpluses are further apart
+    than that, so is which of the coalitions objects more, by whatever distance. The nucleolus
+    stays the same, and an outlying value can't drown the others.
+    """
+    values, place = np.unique(np.append(surplus[1:-1], 0.0), return_inverse=True)
+    cut = np.cumsum(np.maximum(np.diff(values, prepend=values[0]) - 2 * most, 0.0))
+    nearer = (values - (cut - cut[place[-1]]))[place]
+    return np.concatenate([surplus[:1], nearer[:-1], surplus[-1:]])
 
 
 class _Sequence:
@@ -180,8 +198,8 @@ class _Sequence:
         """How many coalitions were rows of a programme."""
         return int(np.count_nonzero(self.known))
 
-    def run(self) -> tuple[Values, Values]:
-        """Settle coalitions until one allocation is left; return it and the levels."""
+    def run(self) -> Values:
+        """Settle coalitions until one allocation is left; return it."""
         while self.directions.shape[1]:
             moves = np.zeros_like(self.open)
             for direction in self.directions.T:
@@ -234,8 +252,8 @@ class _Sequence:
             violated = violated[np.argpartition(gains[violated], -most)[-most:]]
         return violated
 
-    def _equations(self) -> tuple[Values, Values]:
-        """Return the allocation and levels that the settled coalitions determine."""
+    def _equations(self) -> Values:
+        """Return the allocation that the settled coalitions determine."""
         n, (grand, *levels) = self.n, self.settled
         depth = np.repeat(np.arange(len(levels)), [level.size for level in levels])
         tight = np.concatenate([*levels, grand, *self.floors])
@@ -247,7 +265,7 @@ class _Sequence:
         missed = float(np.abs(unknowns @ solution - self.surplus[tight]).max())
         if missed > 1e-8 or np.abs(solution[:n] - self.allocation).max() > 1e-6:
             raise RuntimeError(f"the settled excesses contradict each other by {missed:.1e}")
-        return solution[:n], solution[n:]
+        return np.asarray(solution[:n])
 
 
 class _Programme:

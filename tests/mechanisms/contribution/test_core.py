@@ -16,6 +16,7 @@ from fedfm_sim.mechanisms.contribution.core import (
     is_superadditive,
     members,
 )
+from fedfm_sim.mechanisms.contribution.least_core import least_core
 from fedfm_sim.mechanisms.contribution.shapley import shapley_values
 
 
@@ -83,3 +84,21 @@ def test_games_too_large_are_refused() -> None:
     huge = CoalitionGame(30, lambda masks: np.bitwise_count(masks).astype(float))
     with pytest.raises(UserError, match="too large"):
         is_convex(huge)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e15])
+def test_one_outlying_value_excuses_no_other(unit: float) -> None:
+    """A core allocation stays one in any unit, and one that is not does not become one."""
+    table = np.array([0.0, 0, 0, -1e12, 0, 0.5, 0.5, 1])
+    game = CoalitionGame.from_table(unit * table)
+    assert in_core(game, unit * np.array([0.25, 0.25, 0.5]))
+    assert not in_core(game, unit * np.array([0.75, 0.24, 0.01]))
+    assert not is_superadditive(game)
+    assert not is_convex(game)
+    fair = least_core(game)
+    assert fair.excess / unit == pytest.approx(-0.25, abs=1e-9)
+    assert in_core(game, fair.allocation)
+    assert fair.allocation == pytest.approx(
+        least_core(CoalitionGame.from_table(unit * np.maximum(table, -50))).allocation,
+        abs=1e-8 * unit,
+    )

@@ -267,14 +267,15 @@ def test_units_and_a_coalition_that_fails_utterly_change_nothing(
     seed: int, power: int, failure: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    table = np.r_[0.0, rng.random(14), 3.0]
+    table = np.r_[0.0, rng.random(14) / 2, 3.0]
     alone = rng.random(4)
     plain = nucleolus(CoalitionGame.from_table(table + subset_sums(alone))).allocation
     unit = 10.0**power
     changed = nucleolus(CoalitionGame.from_table(unit * (table + subset_sums(alone)))).allocation
     assert changed / unit == pytest.approx(plain, abs=1e-8)
-    # Whatever a pair can do, that it does even worse does not matter.
-    poor, poorer = table.copy(), table.copy()
-    poor[3], poorer[3] = -100.0, -(10.0**failure)
-    shares = [nucleolus(CoalitionGame.from_table(own)).allocation for own in (poor, poorer)]
-    assert shares[0] == pytest.approx(shares[1], abs=1e-8)
+    # How far a pair is below the others, or above all that there is to share, does not matter.
+    for sign in (-1.0, 1.0):
+        far, further = table.copy(), table.copy()
+        far[3], further[3] = 100.0 * sign, 10.0**failure * sign
+        shares = [nucleolus(CoalitionGame.from_table(own)).allocation for own in (far, further)]
+        assert shares[0] == pytest.approx(shares[1], abs=1e-8)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fedfm_sim.core.arrays import Array
+from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.mechanisms.rules.auctions.beliefs import ContinuousBelief
 from fedfm_sim.mechanisms.rules.auctions.bids import ranked, within
 from fedfm_sim.mechanisms.rules.auctions.budget_feasible import budget_feasible
@@ -37,7 +37,7 @@ UNITS = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 1.0])
 TRUST = np.array([0.3, 0.6, 0.9, 0.2, 0.4, 0.5])
 
 #: Asks (tenths), and the unit of money, to who wins and what money moves.
-Auction = Callable[[Array, float], tuple[Array, Array]]
+Auction = Callable[[Array, float], tuple[Array | Index, Array]]
 
 
 def _double(rule: Callable[..., object]) -> Auction:
