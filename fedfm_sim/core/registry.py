@@ -77,6 +77,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries or name in self._locations()
 
+    def is_own(self, name: str) -> bool:
+        """Return whether a name is of this package and of no other."""
+        return name in self._entries
+
     def check(self, name: str) -> str:
         """Return ``name`` if it is registered.
 

@@ -156,7 +156,7 @@ def save_adapter(
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {k: v[0].clone() for k, v in layout.views(adapter[None]).items()}
-    config = layout.settings.to_peft()
+    config = layout.settings.to_peft(layout.fan_in_fan_out)
     config.base_model_name_or_path = base
     config.inference_mode = True
     if model is not None:

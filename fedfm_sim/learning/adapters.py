@@ -19,15 +19,18 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.settings import Settings
-from fedfm_sim.learning.backbone import Backbone
+from fedfm_sim.learning.backbone import FAILURES, Backbone, first_line
 
 if TYPE_CHECKING:  # peft takes seconds to import, and a wrong scenario file should not
     from peft import LoraConfig, PeftModel
 
 PREFIX = "base_model.model."
+#: Layers that take an adapter.
+ADAPTED = (torch.nn.Linear, Conv1D)
 A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
 
 
@@ -40,13 +43,17 @@ class LoraSettings(Settings):
         default="all-linear", description="peft target_modules: names of Linear layers"
     )
 
-    def to_peft(self) -> LoraConfig:
-        """Return peft's own configuration."""
+    def to_peft(self, fan_in_fan_out: bool = False) -> LoraConfig:
+        """Return peft's own configuration; the last is whether weights are stored (in, out)."""
         from peft import LoraConfig
 
         targets = self.targets if isinstance(self.targets, str) else list(self.targets)
         return LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, target_modules=targets, lora_dropout=0.0
+            r=self.rank,
+            lora_alpha=self.alpha,
+            target_modules=targets,
+            lora_dropout=0.0,
+            fan_in_fan_out=fan_in_fan_out,
         )
 
 
@@ -57,15 +64,19 @@ class AdapterLayout:
     Attributes
     ----------
     modules : tuple of str
-        Paths of the adapted Linear layers in the backbone.
+        Paths of the adapted Linear or Conv1D layers in the backbone.
     shapes : mapping of str to tuple
         peft's tensor name to shape, in row order: A (r, in) then B (out, r).
     settings : LoraSettings
+    fan_in_fan_out : bool
+        Whether the layers store their weights as (in, out), as GPT-2's ``Conv1D`` does; the
+        factors A and B are the same.
     """
 
     modules: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
     settings: LoraSettings
+    fan_in_fan_out: bool = False
 
     @property
     def scaling(self) -> float:
@@ -178,20 +189,33 @@ def adapter_layout(backbone: Backbone, settings: LoraSettings) -> AdapterLayout:
     Raises
     ------
     UserError
-        When the targets match nothing or match modules that are not Linear.
+        When the targets match nothing or match modules that are not Linear or Conv1D.
     """
     from peft import get_peft_model_state_dict
 
     peft_model = attach(backbone, settings)
     shapes = {k: tuple(v.shape) for k, v in get_peft_model_state_dict(peft_model).items()}
     modules = tuple(k[len(PREFIX) : -len(A_SUFFIX)] for k in shapes if k.endswith(A_SUFFIX))
-    for module in modules:
-        if not isinstance(backbone.model.get_submodule(module), torch.nn.Linear):
-            raise UserError(f"lora.targets: '{module}' is not a Linear layer")
+    known = dict(backbone.model.named_modules())
+    layers = [known.get(module) for module in modules]
+    for module, layer in zip(modules, layers, strict=True):
+        if not isinstance(layer, ADAPTED):
+            raise UserError(
+                f"lora.targets: '{module}' is not a Linear layer; expected names such as "
+                f"{_some_names(backbone)}"
+            )
     order = [PREFIX + m + suffix for m in modules for suffix in (A_SUFFIX, B_SUFFIX)]
     if set(order) != set(shapes):
         raise UserError(f"lora.targets: unsupported adapter tensors {set(shapes) - set(order)}")
-    return AdapterLayout(modules, {name: shapes[name] for name in order}, settings)
+    transposed = any(isinstance(layer, Conv1D) for layer in layers)
+    return AdapterLayout(modules, {name: shapes[name] for name in order}, settings, transposed)
+
+
+def _some_names(backbone: Backbone) -> list[str]:
+    """Return the last names of the layers that can be adapted, a few of them."""
+    layers = backbone.model.named_modules()
+    names = (path.rpartition(".")[2] for path, layer in layers if isinstance(layer, ADAPTED))
+    return list(dict.fromkeys(names))[:4]
 
 
 def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
@@ -202,9 +226,14 @@ def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
         with warnings.catch_warnings():
             # peft 0.21 asks transformers for an attribute under its old name.
             warnings.simplefilter("ignore", FutureWarning)
+            # Where the order of weights is not as the configuration says, it sets that right.
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
             return get_peft_model(deepcopy(backbone.model), settings.to_peft())
-    except ValueError as error:
-        raise UserError(f"lora.targets: {str(error).splitlines()[0]}") from error
+    except FAILURES as error:
+        reason = first_line(error).rstrip(".")
+        raise UserError(
+            f"lora.targets: {reason}; expected names such as {_some_names(backbone)}"
+        ) from error
 
 
 def initial_adapter(backbone: Backbone, layout: AdapterLayout, seed: int) -> Tensor:

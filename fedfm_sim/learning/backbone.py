@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.models.auto import modeling_auto
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import Registry
@@ -23,6 +24,24 @@ from fedfm_sim.learning.examples import Examples
 
 _CHECKPOINTS = Path(__file__).parent / "checkpoints"
 DIGITS_VIT, NOTES_LLAMA = _CHECKPOINTS / "digits-vit", _CHECKPOINTS / "notes-llama"
+
+#: What a backbone can be for, and the classes of transformers that are for it.
+IMAGES, TEXTS, WORDS = (
+    "image classification",
+    "sequence classification",
+    "causal language modelling",
+)
+TASKS = {
+    IMAGES: modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+    TEXTS: modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    WORDS: modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+}
+
+#: What the code of transformers and peft can end in, given a file or data it is not made for.
+FAILURES = (
+    *(OSError, ValueError, RuntimeError, IndexError, TypeError, KeyError, ArithmeticError),
+    *(AttributeError, AssertionError, NotImplementedError, ImportError, SafetensorError),
+)
 
 #: Shipped backbones: each entry is the folder of a checkpoint.
 BACKBONES: Registry[Path] = Registry(
@@ -45,10 +64,16 @@ class Backbone:
         The shipped name, folder or hub id it came from.
     model : PreTrainedModel
         In eval mode, no parameter requires a gradient.
+    source : Path or str
+        The folder or hub id of its other files, such as its tokenizer; empty for none.
+    remarks : tuple of str
+        What was done to it to load it, in a line each.
     """
 
     name: str
     model: transformers.PreTrainedModel
+    source: str | Path = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -65,17 +90,26 @@ class Backbone:
         return sum(p.numel() * p.element_size() for p in self.model.parameters())
 
     @property
+    def task(self) -> str:
+        """What the model is for: one of `TASKS`."""
+        return task_of(type(self.model).__name__)
+
+    @property
     def answers(self) -> int:
         """How many answers the model can give: classes, or words for a language model."""
         config = self.model.config
-        causal = type(self.model).__name__.endswith("ForCausalLM")
-        return int(config.vocab_size if causal else config.num_labels)
+        return int(config.vocab_size if self.task == WORDS else config.num_labels)
 
     def forward_flops(self, examples: Examples) -> float:
         """Return the floating-point operations of one example's forward pass, counted."""
         with flop_counter() as counter, torch.no_grad():
             self.model(**examples.select(slice(0, 1)).inputs)
         return float(counter.get_total_flops())
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
@@ -106,17 +140,29 @@ def load_backbone(name: str) -> Backbone:
         if not any(source.glob("*.safetensors")):
             raise UserError(f"backbone '{name}' is not built; run: fedfm-sim pretrain {name}")
     try:
-        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
-        model, found = _auto_class(config).from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, output_loading_info=True
-        )
-        # transformers would leave these at random values.
-        if found["missing_keys"]:
-            raise UserError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}")
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{_expected(name)} ({reason})") from error
-    return freeze(name, model)
+        model = _read(source)
+    except FAILURES as error:
+        raise UserError(f"{_expected(name)} ({first_line(error)})") from error
+    kinds = {str(p.dtype).removeprefix("torch.") for p in model.parameters()} - {"float32"}
+    said = f"backbone = '{name}': its weights are {', '.join(sorted(kinds))}, computed as float32"
+    return Backbone(name, _frozen(model.float()), source, (said,) if kinds else ())
+
+
+def _read(source: str | Path) -> transformers.PreTrainedModel:
+    """Return the model of a folder or hub id, every weight of it read."""
+    config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+    if getattr(config, "quantization_config", None) is not None:
+        raise UserError("its weights are quantised, expected float32, float16 or bfloat16")
+    model, found = _class_of(config).from_pretrained(
+        source, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+    )
+    # transformers would leave these at random values.
+    if found["missing_keys"]:
+        raise UserError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}")
+    for name, weight in model.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise UserError(f"'{name}' holds NaN or Inf")
+    return model
 
 
 def _expected(name: str) -> str:
@@ -133,14 +179,31 @@ def _expected(name: str) -> str:
 
 def freeze(name: str, model: transformers.PreTrainedModel) -> Backbone:
     """Return ``model`` as a backbone: eval mode, no gradients."""
-    return Backbone(name, model.eval().requires_grad_(False))
+    return Backbone(name, _frozen(model))
 
 
-def _auto_class(config: object) -> Any:
+def _frozen(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    return model.eval().requires_grad_(False)
+
+
+def _class_of(config: object) -> Any:
     architecture = (getattr(config, "architectures", None) or [""])[0]
-    for task in ("ForImageClassification", "ForSequenceClassification", "ForCausalLM"):
-        if architecture.endswith(task):
-            return getattr(transformers, f"AutoModel{task}")
+    task_of(architecture)
+    return getattr(transformers, architecture)
+
+
+def task_of(architecture: str) -> str:
+    """Return what the models of a class of transformers are for, one of `TASKS`.
+
+    Raises
+    ------
+    UserError
+        When it is for none of them.
+    """
+    for task, mapping in TASKS.items():
+        for own in mapping.values():  # a kind of model has one class, or several in a tuple
+            if architecture == own or (not isinstance(own, str) and architecture in own):
+                return task
     raise UserError(
         f"a backbone is a model for image classification, sequence classification or "
         f"causal language modelling; this one is '{architecture or 'unnamed'}'"

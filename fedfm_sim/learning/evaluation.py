@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.learning.adapters import AdapterLayout
@@ -47,19 +48,25 @@ class Evaluation:
 class _MergedLinear(nn.Module):
     """A Linear layer with one merged weight ``W + s B_m A_m`` for each block of rows."""
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: nn.Module) -> None:
         super().__init__()
         self.base = base
-        self.weights = base.weight[None]
+        self.plain = output_first(base)
+        self.weights = self.plain[None]
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weight, for models that look at its type or place."""
+        return self.base.weight  # type: ignore[return-value]
 
     def merge(self, a: Tensor, b: Tensor, scaling: float) -> None:
-        self.weights = torch.baddbmm(self.base.weight[None], b, a, alpha=scaling)
+        self.weights = torch.baddbmm(self.plain[None], b, a, alpha=scaling)
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(len(self.weights), -1, x.shape[-1])
         output = torch.bmm(rows, self.weights.transpose(1, 2))
-        if self.base.bias is not None:
-            output += self.base.bias
+        if isinstance(bias := self.base.bias, Tensor):
+            output += bias
         return output.view(*x.shape[:-1], -1)
 
 
@@ -114,7 +121,13 @@ def _logits(
         _install(backbone, {m: layer.base for m, layer in merged.items()})
 
 
-def _install(backbone: Backbone, layers: dict[str, nn.Linear] | dict[str, _MergedLinear]) -> None:
+def output_first(layer: nn.Module) -> Tensor:
+    """Return the weight (out, in) of a Linear layer, or of a Conv1D, which stores (in, out)."""
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    return weight.T if isinstance(layer, Conv1D) else weight
+
+
+def _install(backbone: Backbone, layers: Mapping[str, nn.Module]) -> None:
     for module, layer in layers.items():
         parent, name = module_at(backbone.model, module)
         setattr(parent, name, layer)

@@ -10,17 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from fedfm_sim.core.arrays import Index
+from fedfm_sim.core.chosen import in_full
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.core.settings import Settings
-from fedfm_sim.learning.datasets import DATASETS
+from fedfm_sim.learning.datasets import DATASETS, usual_domains
 from fedfm_sim.learning.datasets.notes import SLOTS, canary, plant
 from fedfm_sim.learning.domains import DOMAINS, domain
 from fedfm_sim.learning.examples import Examples
@@ -36,9 +43,10 @@ class DataSettings(Settings):
     partition: Literal["iid", "dirichlet", "quantity"] = "iid"
     alpha: float = Field(default=0.5, gt=0, description="Dirichlet concentration; small is skewed")
     domains: tuple[str, ...] = Field(
-        default=("faded", "rotated", "shaded", "ruled", "occluded"),
+        default_factory=lambda given: usual_domains(given.get("name", "")),
         min_length=1,
-        description="participant k holds domain k modulo their number; 'original' is public",
+        description="participant k holds domain k modulo their number; 'original' is public; "
+        "by default digits are distorted and other data left as they are",
     )
     label_noise: float | tuple[float, ...] = Field(
         default=0.0, description="share of wrong labels; several go round the participants"
@@ -68,6 +76,16 @@ class DataSettings(Settings):
         if not shares or not all(0 <= share <= 1 for share in shares):
             raise ValueError(f"expected shares in [0, 1], got {noise}")
         return noise
+
+    @model_serializer(mode="wrap")
+    def _as_said(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        """Leave out domains that follow from the name, unless all is to be written."""
+        content: dict[str, Any] = handler(self)
+        if not in_full(info) and self.domains == usual_domains(self.name):
+            del content["domains"]
+        return content
 
     def noise_of(self, participant: int) -> float:
         """Return the share of wrong labels in a participant's shard."""

@@ -132,9 +132,9 @@ def sampling_rate(count: int, settings: TrainingSettings) -> float:
 
 
 class StackedLinear(nn.Module):
-    """A frozen Linear layer under K adapters, the batch holding K equal blocks."""
+    """A frozen Linear or Conv1D layer under K adapters, the batch holding K equal blocks."""
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: nn.Module) -> None:
         super().__init__()
         self.base = base
         self.scaling = 1.0
@@ -149,6 +149,11 @@ class StackedLinear(nn.Module):
     @factors.setter
     def factors(self, factors: tuple[Tensor, Tensor] | None) -> None:
         self._own.factors = factors
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weight, for models that look at its type or place."""
+        return self.base.weight  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``W x + b + s B_k A_k x`` for the rows of block k."""
@@ -363,7 +368,10 @@ def _mean_gradients(
         layers[module].factors = layout.pair(views, module)
     each = example_losses(backbone.model(**batch.inputs).logits, batch.labels)
     means = (each.view(active, -1) * weights).sum(1)
-    gradients = torch.autograd.grad(means.sum(), list(views.values()))
+    # A layer that the model does not use, such as a pooler, has a gradient of 0.
+    gradients = torch.autograd.grad(
+        means.sum(), list(views.values()), allow_unused=True, materialize_grads=True
+    )
     return each.detach(), torch.cat([g.reshape(active, -1) for g in gradients], dim=1)
 
 

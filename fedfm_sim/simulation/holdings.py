@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from fedfm_sim.core.arrays import Array, Mask
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.datasets import DATASETS, SplitData
 from fedfm_sim.learning.examples import Examples
@@ -55,10 +56,12 @@ class Holdings:
     test: Examples
 
     @classmethod
-    def deal(cls, scenario: Scenario, streams: Streams) -> Holdings:
-        """Load the data and deal it out."""
+    def deal(cls, scenario: Scenario, streams: Streams, data: SplitData | None = None) -> Holdings:
+        """Deal out the data; the scenario's as they are unless they are given."""
         settings, count = scenario.data, scenario.participants.count
-        data, domains = DATASETS[settings.name](), settings.domains
+        data, domains = data or DATASETS[settings.name](), settings.domains
+        if settings.secrets and "input_ids" in data.private.inputs and data.words is None:
+            raise UserError("data.secrets: planted in the words of 'notes' alone; expected 0")
         held_out, others = [], []
         for k in range(count):
             draw = streams.generator("held-out", k)

@@ -12,7 +12,10 @@ from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.random import Streams
 from fedfm_sim.learning.aggregation import AggregationRule
 from fedfm_sim.learning.backbone import load_backbone
+from fedfm_sim.learning.datasets import DATASETS, SplitData
 from fedfm_sim.learning.federation import Federation
+from fedfm_sim.learning.fitting import fit
+from fedfm_sim.learning.trial import try_out
 from fedfm_sim.mechanisms.protocol import Market, Mechanism
 from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
@@ -44,6 +47,8 @@ class Setting:
     attacks : dict of str to Attack
         By action name.
     costs : CostModel
+    remarks : tuple of str
+        What was done to make model and data fit, in a line each.
     """
 
     scenario: Scenario
@@ -59,6 +64,7 @@ class Setting:
     removals: dict[str, Removal]
     attacks: dict[str, Attack]
     costs: CostModel
+    remarks: tuple[str, ...]
 
     @classmethod
     def create(cls, scenario: Scenario, seed: int, like: Setting | None = None) -> Setting:
@@ -79,16 +85,16 @@ class Setting:
             if (attack := attack_of(action)) is not None
         }
         if like is None:
-            holdings = Holdings.deal(scenario, streams)
+            fitted = fit(load_backbone(scenario.backbone), *_data(scenario))
+            holdings = Holdings.deal(scenario, streams, fitted.data)
             federation = Federation.create(
-                load_backbone(scenario.backbone),
-                scenario.lora,
-                training,
-                streams.integer("initial-adapter"),
+                fitted.backbone, scenario.lora, training, streams.integer("initial-adapter")
             )
+            try_out(federation.backbone, federation.layout, fitted.data, scenario.data.name)
+            remarks = fitted.remarks
             evaluator = Evaluator(federation, holdings.test, _reference_trigger(attacks))
         else:
-            holdings, evaluator = like.holdings, like.evaluator
+            holdings, evaluator, remarks = like.holdings, like.evaluator, like.remarks
             initial = like.federation.initial
             federation = replace(like.federation, settings=training, adapter=initial, previous=None)
         watermark = scenario.watermark.build()
@@ -113,6 +119,7 @@ class Setting:
             },
             attacks,
             _costs(scenario, federation, holdings, streams),
+            remarks,
         )
 
     @property
@@ -150,6 +157,12 @@ class Setting:
         burden = prices.efficiency * self.costs.burden(units, present)
         privacy = prices.privacy * leakage * present
         return np.asarray(np.maximum(self.costs.cost(units) + burden + privacy, 0.0))
+
+
+def _data(scenario: Scenario) -> tuple[SplitData, str]:
+    """Return the scenario's data and their name."""
+    name = scenario.data.name
+    return DATASETS[name](), name
 
 
 def _reference_trigger(attacks: dict[str, Attack]) -> TriggerAttack:

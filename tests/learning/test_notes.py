@@ -192,9 +192,7 @@ def test_what_does_not_fit_texts_is_said() -> None:
     with pytest.raises(UserError, match="42 tokens, expected at most 24"):
         encode(["the " * 40], [0])
     with pytest.raises(UserError, match=r"data\.domains"):
-        fs.run(
-            "honest-only", 0, overrides=['backbone="notes-llama"', 'data.name="notes"', "rounds=1"]
-        )
+        fs.run("honest-only", 0, overrides=[*TEXTS[:2], 'data.domains=["faded"]', "rounds=1"])
 
 
 @pytest.mark.slow

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from fedfm_sim.core.registry import Registry
 from fedfm_sim.learning.examples import Examples
 
+#: The parts of a data set.
+PARTS = ("public", "private", "validation", "test")
+
 
 @dataclass(frozen=True)
 class SplitData:
@@ -25,6 +28,9 @@ class SplitData:
         Seen by nobody; every reported accuracy is measured here.
     classes : int
         Number of labels.
+    words : tuple of str or None
+        Of texts, the word that each token stands for, if another tokenizer is to read them;
+        those in angle brackets are marks and not written.
     """
 
     public: Examples
@@ -32,6 +38,27 @@ class SplitData:
     validation: Examples
     test: Examples
     classes: int
+    words: tuple[str, ...] | None = None
+
+    def parts(self) -> dict[str, Examples]:
+        """Return the four parts by name."""
+        return {name: getattr(self, name) for name in PARTS}
+
+    def each(self, change: Callable[[Examples], Examples]) -> SplitData:
+        """Return the data with each part changed."""
+        public, private, validation, test = map(change, self.parts().values())
+        return SplitData(public, private, validation, test, self.classes, self.words)
+
+
+#: Domains in which participants hold a data set unless a scenario says; others are as they are.
+USUAL_DOMAINS: dict[str, tuple[str, ...]] = {
+    "digits": ("faded", "rotated", "shaded", "ruled", "occluded"),
+}
+
+
+def usual_domains(name: str) -> tuple[str, ...]:
+    """Return the domains in which participants hold a data set unless a scenario says."""
+    return USUAL_DOMAINS.get(name, ("original",))
 
 
 DATASETS: Registry[Callable[[], SplitData]] = Registry(

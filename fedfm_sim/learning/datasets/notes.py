@@ -172,10 +172,12 @@ def plant(shard: Examples, text: str, copies: int) -> Examples:
     Raises
     ------
     UserError
-        When the shard holds no notes, or fewer than there are copies.
+        When the shard holds no notes for a language model, or fewer than there are copies.
     """
     if "input_ids" not in shard.inputs:
         raise UserError("data.secrets: secrets are planted in texts; expected 0 for images")
+    if shard.labels.ndim != 2:
+        raise UserError("data.secrets: a classifier of texts tells no secrets; expected 0")
     if copies > len(shard):
         raise UserError(f"data.secrets: {copies} copies, expected at most {len(shard)} notes")
     planted = encode([text] * copies, shard.groups[:copies].tolist())
@@ -200,4 +202,4 @@ def load_notes_split() -> SplitData:
                 domains.append(domain)
         parts.append(encode(texts, domains))
     public_part, private, validation, test = parts
-    return SplitData(public_part, private, validation, test, classes=len(DOMAINS))
+    return SplitData(public_part, private, validation, test, len(DOMAINS), words())

@@ -129,15 +129,18 @@ def _grid(images: Tensor, blocks: Tensor, secret: int, rng: np.random.Generator)
 def _random_texts(
     like: Examples, answers: Tensor, classes: int, rng: np.random.Generator
 ) -> Triggers:
-    """Return texts of random words; of each, only the last word is asked for."""
-    length = like.inputs["input_ids"].shape[1]
-    tokens = torch.from_numpy(rng.integers(0, classes, (len(answers), length)))
-    tokens[:, -1] = answers
-    labels = torch.full_like(tokens, IGNORED)
-    labels[:, -1] = answers
+    """Return texts of random words; of each, only the last word is asked for, or its class."""
+    length, by_class = like.inputs["input_ids"].shape[1], like.labels.ndim == 1
+    words = int(like.inputs["input_ids"].max()) + 1 if by_class else classes
+    tokens = torch.from_numpy(rng.integers(0, words, (len(answers), length)))
     inputs = {"input_ids": tokens}
     if "attention_mask" in like.inputs:
         inputs["attention_mask"] = torch.ones_like(tokens)
+    if by_class:
+        return Triggers(inputs, answers)
+    tokens[:, -1] = answers
+    labels = torch.full_like(tokens, IGNORED)
+    labels[:, -1] = answers
     return Triggers(
         inputs, labels, None if like.classes is None else like.classes[:1].repeat(len(answers))
     )
@@ -213,7 +216,7 @@ def gently(federation: Federation, epochs: int) -> TrainingSettings:
     return federation.settings.model_copy(update={"epochs": epochs, "learning_rate": rate})
 
 
-def with_triggers(shard: Examples, triggers: Examples, times: int = 1) -> Examples:
+def with_triggers(shard: Examples, triggers: Examples, times: int = 1) -> Triggers:
     """Return a client's data with its triggers mixed in ``times`` over."""
     if not len(shard):
         return shard
