@@ -26,7 +26,7 @@ def compare(
     from fedfm_sim.experiments.compare import MEASURES, Comparison
     from fedfm_sim.experiments.compare import compare as compare_runs
     from fedfm_sim.experiments.workshop import Workshop
-    from fedfm_sim.reporting.tables import print_comparison
+    from fedfm_sim.reporting.tables import print_comparison, remark_lines
 
     folder = study_folder(out, f"compare-{Path(name).stem}", Comparison)
     choices = dict(_alternatives(text) for text in over)
@@ -42,6 +42,8 @@ def compare(
         return
     console = Console()
     print_comparison(result.cells, MEASURES, console)
+    for line in remark_lines(result.summary):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"picture: {folder}/comparison.png", soft_wrap=True)
 
 

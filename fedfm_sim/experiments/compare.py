@@ -20,7 +20,9 @@ from fedfm_sim.experiments.workshop import Finished, Plan, Workshop
 from fedfm_sim.games.deviation import RULE, deviation_test
 from fedfm_sim.reporting.comparison import draw_comparison, draw_front
 from fedfm_sim.reporting.page import Section
+from fedfm_sim.reporting.tables import remark_lines
 from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.simulation.conditions import BETWEEN
 from fedfm_sim.simulation.deviations import rounds_tried
 
 #: What is compared, and how tables and pictures head it. Paid is per round, utility
@@ -149,11 +151,23 @@ class Comparison(Reported):
         return self.runs.groupby(list(self.keys), sort=False)[measured]
 
     @property
+    def remarks(self) -> list[str]:
+        """What was done to make things fit, and which conditions failed, by alternative."""
+        said = [
+            f"{', '.join(str(row[key]) for key in self.keys)}: {remark}"
+            for _, row in self.runs.iterrows()
+            if "remarks" in self.runs
+            for remark in filter(None, str(row["remarks"]).split(BETWEEN))
+        ]
+        return list(dict.fromkeys(said))
+
+    @property
     def summary(self) -> dict[str, Any]:
-        """The scenario, what was varied, and by alternative the means and their intervals."""
+        """The scenario, what was varied, by alternative the means and their intervals, remarks."""
         named = {"means": self.table, "low": self.ends[0], "high": self.ends[1]}
         tables = {name: records(table.reset_index()) for name, table in named.items()}
-        return {"scenario": self.scenario, "keys": list(self.keys), **tables}
+        about = {"scenario": self.scenario, "keys": list(self.keys)}
+        return {**about, **tables, "remarks": self.remarks}
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per alternative and seed."""
@@ -170,8 +184,13 @@ class Comparison(Reported):
         front = partial(draw_front, self.runs, self.keys, f"{self.scenario}: Eq. 1")
         return Page(
             heading,
-            "Means over seeds, with Student's 95 % intervals where there are several. epsilon* is "
-            "the largest of several gains, and so is its interval.",
+            " ".join(
+                [
+                    "Means over seeds, with Student's 95 % intervals where there are several. "
+                    "epsilon* is the largest of several gains, and so is its interval.",
+                    *(f"Note: {remark}." for remark in self.remarks),
+                ]
+            ),
             [
                 Section("By alternative", figure=bars, name="comparison"),
                 Section(
@@ -187,7 +206,7 @@ class Comparison(Reported):
     def lines(self) -> list[str]:
         """Return what was varied, and the table of means."""
         head = f"{self.scenario} over {', '.join(self.keys)}"
-        return [head, *str(self.table.round(3)).splitlines()]
+        return [head, *str(self.table.round(3)).splitlines(), *remark_lines(self.summary)]
 
 
 def compare(
@@ -240,7 +259,7 @@ def compare(
     rows, tried = [], []
     for (chosen, seed), done in zip(plans, made, strict=True):
         named = {**chosen, "seed": seed}
-        rows.append({**named, **_measures(done.summary)})
+        rows.append({**named, **_measures(done.summary), "remarks": _remarks(done.summary)})
         tried.append(_deviations(done).assign(**chosen, seed=seed))
     table = pd.concat(tried, ignore_index=True)
     return Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows), table)
@@ -262,6 +281,10 @@ def _measures(summary: Mapping[str, Any]) -> dict[str, float]:
     }
     found = {**summary, **by_kind, **nested}
     return {name: float("nan") if found.get(name) is None else found[name] for name in MEASURES}
+
+
+def _remarks(summary: Mapping[str, Any]) -> str:
+    return BETWEEN.join(summary.get("remarks", ()))
 
 
 def _folder_name(chosen: Mapping[str, str], seed: int) -> str:

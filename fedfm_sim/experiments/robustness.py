@@ -19,6 +19,7 @@ from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.defences import DEFENCES
 from fedfm_sim.security.detection import detection_auc
+from fedfm_sim.simulation.conditions import BETWEEN
 from fedfm_sim.simulation.model import FederationModel
 from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.round import step_together
@@ -34,11 +35,13 @@ class _Cell:
     model: FederationModel
     areas: list[float] = field(default_factory=list)
     residuals: list[float] = field(default_factory=list)
+    conditions: dict[str, None] = field(default_factory=dict)
 
     def take_note(self, play: Play) -> None:
         """Measure a round."""
         self.areas.append(detection_auc(play.suspicion, play.attacking))
         self.residuals.append(play.aggregate.residual)
+        self.conditions |= dict.fromkeys(play.conditions)
 
 
 def robustness(
@@ -72,8 +75,9 @@ def robustness(
         all start from, ``accuracy`` at the end, ``attack_success`` of the attack's trigger (or
         the scenario's) over the base model's, ``accuracy_lost`` against the cell of the same
         defence in which all contribute (NaN where there is none), ``detection_auc`` as the
-        mean over rounds, and ``residual``, the share of the change lost in folding, as the mean
-        over rounds.
+        mean over rounds, ``residual``, the share of the change lost in folding, as the mean
+        over rounds, and ``conditions``, the published ones of defence or attack that failed in
+        some round.
 
     Raises
     ------
@@ -179,6 +183,7 @@ def _measured(setting: Setting, cells: Sequence[_Cell], seed: int) -> pd.DataFra
             "attack_success": success,
             "detection_auc": [float(np.mean(cell.areas)) for cell in cells],
             "residual": [float(np.mean(cell.residuals)) for cell in cells],
+            "conditions": [BETWEEN.join(cell.conditions) for cell in cells],
         }
     )
 

@@ -228,6 +228,8 @@ def attach(backbone: Backbone, settings: LoraSettings) -> PeftModel:
             warnings.simplefilter("ignore", FutureWarning)
             # Where the order of weights is not as the configuration says, it sets that right.
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
+            # Of experts it says which of its own patterns match nothing; they are refused anyway.
+            warnings.filterwarnings("ignore", ".*did not match any targeted module")
             return get_peft_model(deepcopy(backbone.model), settings.to_peft())
     except FAILURES as error:
         reason = first_line(error).rstrip(".")

@@ -136,6 +136,18 @@ class AggregationRule(Plugin):
         """Return the local training that the server asks for, given the scenario's."""
         return training
 
+    def condition(self, uploads: int, malicious: int = 0) -> str | None:
+        """Return which published condition of the rule does not hold, or None where all do.
+
+        Parameters
+        ----------
+        uploads : int
+            How many updates are aggregated.
+        malicious : int
+            How many of them break the protocol, which the rule does not know.
+        """
+        return None
+
     def aggregate(self, uploads: Uploads) -> Aggregate:
         """Combine the uploads; without any, the reference stays."""
         if not len(uploads):

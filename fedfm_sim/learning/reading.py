@@ -57,7 +57,7 @@ def read_by(backbone: Backbone, data: SplitData, both: str) -> tuple[SplitData, 
     share = sum(number == unknown for number in every) / max(1, len(every))
     said = f"{both}: texts are read by the model's own tokenizer"
     if share:
-        said += f", to which {share:.0%} of their tokens are unknown"
+        said += f", to which {share:.1%} of their tokens are unknown"
     return SplitData(public, private, validation, test, data.classes), [said]
 
 

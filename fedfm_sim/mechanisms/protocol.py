@@ -168,6 +168,10 @@ class Mechanism(Plugin):
     #: Whether `pay` reads the inner products of the updates.
     uses_gram: ClassVar[bool] = False
 
+    def condition(self, market: Market) -> str | None:
+        """Return which assumption of the rule does not hold in a market, or None."""
+        return None
+
     def announce(self, market: Market) -> Announcement:
         """Return the tariff that the server posts; by default none."""
         return Announcement()

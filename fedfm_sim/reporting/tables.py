@@ -28,6 +28,8 @@ def print_result(result: Run, console: Console) -> None:
         console.print(line, markup=False)
     for line in deviation_lines(summary):
         console.print(line)
+    for line in remark_lines(summary):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def model_line(summary: Mapping[str, Any]) -> str:
@@ -89,6 +91,11 @@ def epsilon_star(summary: Mapping[str, Any]) -> Estimate:
     """Return epsilon* of a run with its interval; there is one where deviations were tried."""
     best = summary["epsilon_star_deviation"]
     return Estimate.read(summary["epsilon_star"], best["low"], best["high"])
+
+
+def remark_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what was done to make things fit, and which conditions of rules did not hold."""
+    return [f"note: {remark}" for remark in summary.get("remarks", ())]
 
 
 def print_departure(departure: Leaving, console: Console) -> None:

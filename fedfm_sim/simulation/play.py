@@ -18,6 +18,7 @@ from fedfm_sim.learning.quarantine import receive
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Delivery, Offers
 from fedfm_sim.security.attacks import TriggerAttack
 from fedfm_sim.security.detection import audit_chances
+from fedfm_sim.simulation.conditions import conditions_of
 from fedfm_sim.simulation.sending import send
 from fedfm_sim.simulation.setting import Setting
 from fedfm_sim.simulation.updates import RoundUpdates, Sale
@@ -88,6 +89,11 @@ class Play:
         self.weights[self.accepted] = self.aggregate.weights
         self.suspicion[self.accepted] = self.aggregate.suspicion
         self.delivered = self.accepted[~self.aggregate.dropped]
+
+    @cached_property
+    def conditions(self) -> tuple[str, ...]:
+        """Which published conditions of the rules in play did not hold, a line each."""
+        return conditions_of(self)
 
     @cached_property
     def game(self) -> CoalitionGame:

@@ -13,6 +13,7 @@ from fedfm_sim.agents.ledger import LINES
 from fedfm_sim.agents.participant import Participant
 from fedfm_sim.mechanisms.contribution import Contribution, evaluate, is_sampled
 from fedfm_sim.security.detection import detection_auc
+from fedfm_sim.simulation.conditions import BETWEEN
 from fedfm_sim.simulation.deviations import COLUMNS
 from fedfm_sim.simulation.play import Play
 from fedfm_sim.simulation.privacy_budget import released
@@ -95,6 +96,7 @@ def round_row(settled: Settlement, valued: Contributions) -> dict[str, Any]:
         "convicted": int(settled.convicted.sum()),
         "residual": play.aggregate.residual,
         "quarantined": "; ".join(f"{k}: {why}" for k, why in play.reasons.items()),
+        "conditions": BETWEEN.join(play.conditions),
         "megabytes": float(setting.costs.megabytes * selected.sum()),
         "gflops": float(setting.costs.gflops_per_unit * play.worked.sum()),
         "least_core_excess": None if core is None else getattr(core, "excess", None),

@@ -19,8 +19,10 @@ from fedfm_sim.reporting.tables import (
     model_line,
     ownership_lines,
     privacy_lines,
+    remark_lines,
 )
 from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.conditions import remarks_of
 from fedfm_sim.simulation.departure import Departure
 from fedfm_sim.simulation.deviations import rounds_tried
 from fedfm_sim.simulation.model import FederationModel
@@ -96,6 +98,7 @@ class RunResult:
             *ownership_lines(own),
             *privacy_lines(own),
             *deviation_lines(own),
+            *remark_lines(own),
         ]
         return "\n  ".join([head, *lines])
 
@@ -152,6 +155,7 @@ def collect(
             "of": len(test.gains),
         },
         "money_error": money_error(model, participants),
+        "remarks": remarks_of(model.setting, rounds),
         "timing": {"seconds": round(seconds, 3)},
     }
     journal = model.book.to_frame()

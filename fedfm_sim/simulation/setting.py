@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,7 +49,8 @@ class Setting:
         By action name.
     costs : CostModel
     remarks : tuple of str
-        What was done to make model and data fit, in a line each.
+        What was done to make model and data fit, and which conditions of the mechanism and the
+        mark do not hold, in a line each.
     """
 
     scenario: Scenario
@@ -101,13 +103,15 @@ class Setting:
         count, answers = scenario.participants.count, federation.backbone.answers
         public, own = holdings.data.public, holdings.validation
         watermark.enter(World(federation, count, public, own, answers, streams))
-        return cls(
+        mechanism = scenario.mechanism.build()
+        costs = _costs(scenario, federation, holdings, streams)
+        made = cls(
             scenario,
             streams,
             federation,
             holdings,
             evaluator,
-            scenario.mechanism.build(),
+            mechanism,
             defence,
             scenario.protection.build(),
             scenario.leakage.build(),
@@ -118,9 +122,18 @@ class Setting:
                 if action.sell
             },
             attacks,
-            _costs(scenario, federation, holdings, streams),
+            costs,
             remarks,
         )
+        return replace(made, remarks=(*remarks, *made.unmet()))
+
+    def unmet(self) -> Iterator[str]:
+        """Yield which conditions of the mechanism and the mark do not hold in this setting."""
+        chosen, market = self.scenario, self.market(np.zeros(self.participants))
+        if (why := self.mechanism.condition(market)) is not None:
+            yield f"mechanism '{chosen.mechanism.name}': {why}"
+        if (why := self.watermark.condition()) is not None:
+            yield f"watermark '{chosen.watermark.name}': {why}"
 
     @property
     def participants(self) -> int:

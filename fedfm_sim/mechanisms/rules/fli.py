@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Delivery, Properties
+from fedfm_sim.mechanisms.protocol import Allocation, Delivery, Market, Properties
 from fedfm_sim.mechanisms.rules.sharing import PaidByContribution, proportional_shares
 
 
@@ -151,6 +151,17 @@ class FairInstalments(PaidByContribution):
     unit_cost: float = Field(default=0.006, ge=0)
     weight: float = Field(default=10.0, ge=0)
     _queues: dict[str, Array] = PrivateAttr(default_factory=dict)  # by field of `Queues`
+
+    def condition(self, market: Market) -> str | None:
+        """Return whether a unit does not cost what is believed; a tenth off is let pass."""
+        working = market.capacity > 0
+        costs = (market.linear + market.quadratic * market.capacity)[working]
+        if not (np.abs(costs - self.unit_cost) > 0.1 * self.unit_cost).any():
+            return None
+        return (
+            f"a unit is taken to cost unit_cost = {self.unit_cost:g} for all; at capacity it "
+            f"costs {costs.min():.3g} to {costs.max():.3g}"
+        )
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return this round's instalments, money."""

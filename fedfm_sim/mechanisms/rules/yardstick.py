@@ -18,7 +18,7 @@ from pydantic import Field
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Delivery, Properties
+from fedfm_sim.mechanisms.protocol import Allocation, Delivery, Market, Properties
 from fedfm_sim.mechanisms.rules.sharing import PaidAfterwards
 
 
@@ -135,6 +135,23 @@ class Yardstick(PaidAfterwards):
 
     units: float = Field(default=160.0, gt=0)
     kappa: float = Field(default=4e-5, gt=0)
+
+    def condition(self, market: Market) -> str | None:
+        """Return whether costs are not ``kappa x**2`` for all, or nobody is there to compare with.
+
+        Costs at capacity may be a tenth off.
+        """
+        if len(market.linear) < 2:
+            return "one participant alone has nobody to be compared with"
+        units = market.capacity[market.capacity > 0]
+        costs = (market.linear + market.quadratic * market.capacity)[market.capacity > 0]
+        off = np.abs(costs / (self.kappa * units) - 1)
+        if not (off > 0.1).any():
+            return None
+        return (
+            f"costs are taken to be kappa = {self.kappa:g} times the units squared for all; they "
+            f"are up to {off.max():.0%} off at capacity"
+        )
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) rewards of those who delivered, money."""

@@ -29,6 +29,13 @@ class LittleIsEnough(Attack):
     source: ClassVar[str] = "Baruch, Baruch and Goldberg, NeurIPS 2019"
     z: float | None = Field(default=None, ge=0, description="standard deviations; None for z_max")
 
+    def condition(self, honest: int, attackers: int) -> str | None:
+        """Return whether z is 0 at this size, so that the honest mean is sent."""
+        void = honest and self.z is None and largest_z(honest, attackers) == 0
+        if void:
+            return f"z = 0 for n = {honest + attackers}, f = {attackers}: it sends the honest mean"
+        return super().condition(honest, attackers)
+
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter nearest to the shifted mean; honest where nobody else is."""
         rows = view.honest_changes

@@ -31,6 +31,12 @@ class MinMax(Attack):
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
     direction: Literal["deviation", "mean", "sign"] = "deviation"
 
+    def condition(self, honest: int, attackers: int) -> str | None:
+        """Return whether one alone is honest, from whom nobody can be any distance."""
+        if honest == 1:
+            return "one alone is honest, whose update it sends"
+        return super().condition(honest, attackers)
+
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter nearest to the shifted mean; honest where nobody else is."""
         rows = view.honest_changes

@@ -86,6 +86,18 @@ class Attack(Plugin):
     #: Where it was published.
     source: ClassVar[str]
 
+    def condition(self, honest: int, attackers: int) -> str | None:
+        """Return what the attack lacks in a round to be more than nothing, or None.
+
+        Parameters
+        ----------
+        honest, attackers : int
+            How many take part and keep, or break, the protocol.
+        """
+        if self.sees_others and not honest:
+            return "nobody is honest whose updates it needs; the attacker sends its own"
+        return None
+
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
         """Return the examples the attacker trains on in place of its shard."""
         return shard

@@ -29,6 +29,10 @@ class Sybil(Attack):
     source: ClassVar[str] = "Douceur, IPTPS 2002; Fung et al., RAID 2020"
     disguise: float = Field(default=0.01, ge=0)
 
+    def condition(self, honest: int, attackers: int) -> str | None:
+        """Return whether there is surely nobody to copy."""
+        return None if honest + attackers > 1 else "nobody is there to copy; it sends nothing new"
+
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the copy."""
         if not len(view.colluders):

@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from fedfm_sim.core.arrays import Array
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
+from fedfm_sim.learning.aggregation import Aggregate, Uploads
 from fedfm_sim.security.defences.mixing import mixed, nearest_mean
 from fedfm_sim.security.defences.multi_krum import krum_scores
+from fedfm_sim.security.defences.told import ToldAttackers
 
 
-class Bulyan(AggregationRule):
+class Bulyan(ToldAttackers):
     """Choose ``n - 2 f`` updates by repeated Krum, then average near the median (El Mhamdi 2018).
 
     Krum is run on what is left until ``t = n - 2 f`` updates are chosen; then each
@@ -22,15 +23,19 @@ class Bulyan(AggregationRule):
     outcome is folded back to the adapter's rank.
     """
 
-    knowledge: ClassVar[str] = "f, how many may be malicious"
     source: ClassVar[str] = "El Mhamdi, Guerraoui and Rouault, ICML 2018"
+    #: What the ten participants of a default scenario cover.
+    attackers: int = Field(default=1, ge=0, description="f, how many updates may be malicious")
+    asks: ClassVar[str] = "n >= 4 f + 3"
 
-    attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
+    def least(self, attackers: int) -> int:
+        """Return ``4 f + 3``."""
+        return 4 * attackers + 3
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean near the median; weights say in how many coordinates each counts."""
         count = len(uploads)
-        attackers = max(0, min(self.attackers, (count - 3) // 4))
+        attackers = self.covered(count)
         rows = uploads.changes
         chosen = repeated_krum(uploads.gram, attackers, count - 2 * attackers)
         centre = rows[chosen].quantile(0.5, dim=0)

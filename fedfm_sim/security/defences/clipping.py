@@ -11,9 +11,10 @@ from torch import Tensor
 from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
 from fedfm_sim.learning.low_rank import changes
 from fedfm_sim.security.defences.mixing import mixed
+from fedfm_sim.security.defences.told import MostAreHonest
 
 
-class NormClipping(AggregationRule):
+class NormClipping(MostAreHonest):
     """Average after cutting each ``|dW_k|`` to a bound (Sun et al. 2019).
 
     Without a bound, the median of the norms is taken, which more than half would
@@ -25,6 +26,10 @@ class NormClipping(AggregationRule):
     source: ClassVar[str] = "Sun et al., arXiv:1911.07963, 2019"
 
     bound: float | None = Field(default=None, gt=0, description="largest norm of dW")
+
+    def condition(self, uploads: int, malicious: int = 0) -> str | None:
+        """Return whether half of the updates or more are malicious, where they set the bound."""
+        return None if self.bound else super().condition(uploads, malicious)
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean of the clipped changes; weights are the shares of samples."""
@@ -49,6 +54,13 @@ class CentredClipping(AggregationRule):
 
     bound: float | None = Field(default=None, gt=0, description="largest distance from v")
     iterations: int = Field(default=3, ge=1)
+
+    def condition(self, uploads: int, malicious: int = 0) -> str | None:
+        """Return whether more than a tenth of the updates are malicious (theorem III)."""
+        if 10 * malicious > uploads:
+            return f"{malicious} of {uploads} updates were malicious, its theorem takes a tenth"
+        return None
+
     _centre: Tensor | None = PrivateAttr(default=None)
 
     def combine(self, uploads: Uploads) -> Aggregate:

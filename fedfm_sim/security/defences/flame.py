@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from fedfm_sim.core.arrays import Array, Mask
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
+from fedfm_sim.learning.aggregation import Aggregate, Uploads, normalised
 from fedfm_sim.learning.low_rank import fold
 from fedfm_sim.security.defences.clipping import clipped
+from fedfm_sim.security.defences.told import MostAreHonest
 
 
-class Flame(AggregationRule):
+class Flame(MostAreHonest):
     """Keep the largest cluster of directions, clip to the median norm (Nguyen et al. 2022).
 
     ``dW = sum_k a_k min(1, m / |dW_k|) dW_k`` over the cluster, a_k its shares of samples
@@ -24,7 +25,6 @@ class Flame(AggregationRule):
     the adapter's rank.
     """
 
-    knowledge: ClassVar[str] = "that fewer than half are malicious"
     source: ClassVar[str] = "Nguyen et al., USENIX Security 2022"
 
     def combine(self, uploads: Uploads) -> Aggregate:

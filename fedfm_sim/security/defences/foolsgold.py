@@ -29,6 +29,12 @@ class FoolsGold(AggregationRule):
     knowledge: ClassVar[str] = "who sent which update in earlier rounds"
     source: ClassVar[str] = "Fung, Yoon and Beschastnikh, RAID 2020"
 
+    def condition(self, uploads: int, malicious: int = 0) -> str | None:
+        """Return whether an attacker is alone, whom nobody resembles."""
+        if malicious == 1:
+            return f"1 of {uploads} updates was malicious; it finds those that are like another"
+        return None
+
     _history: dict[int, Tensor] = PrivateAttr(default_factory=dict)
 
     def combine(self, uploads: Uploads) -> Aggregate:

@@ -9,11 +9,12 @@ import torch
 from pydantic import Field
 
 from fedfm_sim.core.arrays import Array
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads, normalised
+from fedfm_sim.learning.aggregation import Aggregate, Uploads, normalised
 from fedfm_sim.security.defences.mixing import mixed
+from fedfm_sim.security.defences.told import MostAreHonest
 
 
-class GeometricMedian(AggregationRule):
+class GeometricMedian(MostAreHonest):
     """Minimise ``sum_k a_k |dW_k - z|``, a_k the share of samples (RFA, Pillutla et al. 2022).
 
     By Weiszfeld's iteration, ``w_k ~ a_k / max(v, |dW_k - z|)`` and ``z = sum_k w_k dW_k``,

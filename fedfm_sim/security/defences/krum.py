@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from fedfm_sim.learning.aggregation import (
     Aggregate,
-    AggregationRule,
     Uploads,
     normalised,
 )
 from fedfm_sim.security.defences.multi_krum import krum_scores
+from fedfm_sim.security.defences.told import ToldAttackers
 
 
-class Krum(AggregationRule):
+class Krum(ToldAttackers):
     """Take the update of the lowest Krum score as it is (Blanchard et al. 2017).
 
     The score is the sum of *squared* distances of dW to the ``n - f - 2`` nearest
@@ -25,15 +24,17 @@ class Krum(AggregationRule):
     even then, as two updates alone are, is averaged.
     """
 
-    knowledge: ClassVar[str] = "f, how many may be malicious"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
+    asks: ClassVar[str] = "n >= 2 f + 3"
 
-    attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
+    def least(self, attackers: int) -> int:
+        """Return ``2 f + 3``."""
+        return 2 * attackers + 3
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the chosen update; suspicion is the Krum score."""
         count = len(uploads)
-        attackers = max(0, min(self.attackers, (count - 3) // 2))
+        attackers = self.covered(count)
         gram = uploads.gram
         scores, totals = krum_scores(gram, attackers), krum_scores(gram, -1)
         best = scores == scores.min()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from fedfm_sim.core.arrays import Array
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
+from fedfm_sim.learning.aggregation import Aggregate, Uploads
 from fedfm_sim.security.defences.mixing import chosen_mean
+from fedfm_sim.security.defences.told import ToldAttackers
 
 
-class MultiKrum(AggregationRule):
+class MultiKrum(ToldAttackers):
     """Keep the ``n - f`` updates of the lowest Krum score (Blanchard et al. 2017).
 
     The score of update k is the sum of its *squared* distances to the
@@ -25,15 +25,17 @@ class MultiKrum(AggregationRule):
     lowered to the largest number that the theorem covers.
     """
 
-    knowledge: ClassVar[str] = "f, how many may be malicious"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
+    asks: ClassVar[str] = "n >= 2 f + 3"
 
-    attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
+    def least(self, attackers: int) -> int:
+        """Return ``2 f + 3``."""
+        return 2 * attackers + 3
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean of the updates kept; suspicion is the Krum score."""
         count = len(uploads)
-        attackers = max(0, min(self.attackers, (count - 3) // 2))
+        attackers = self.covered(count)
         scores = krum_scores(uploads.gram, attackers)
         kept = np.argsort(scores, kind="stable")[: count - attackers]
         return chosen_mean(kept, scores, uploads)

@@ -33,16 +33,28 @@ class SecureSum(AggregationRule):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share that never answers")
     threshold: float = Field(default=0.5, gt=0, le=1, description="share that has to stay")
 
+    def left(self, uploads: int) -> tuple[int, int]:
+        """Return how many answer of those who began, and how many have to."""
+        needed = max(1, int(np.ceil(self.threshold * uploads)))
+        return uploads - int(self.dropout * uploads), needed
+
+    def condition(self, uploads: int, malicious: int = 0) -> str | None:
+        """Return whether too few answer for the sum to be unmasked."""
+        answered, needed = self.left(uploads)
+        if uploads and answered < needed:
+            return f"{answered} of {uploads} answered, {needed} have to; the model stayed"
+        return None
+
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the unmasked mean; suspicion is NaN, as no one can be told from another."""
         count, rng = len(uploads), np.random.default_rng(uploads.seed)
-        gone = rng.permutation(count)[: int(self.dropout * count)]
-        needed = max(1, int(np.ceil(self.threshold * count)))
+        answered, needed = self.left(count)
+        gone = rng.permutation(count)[: count - answered]
         weights = uploads.samples.copy()
         weights[gone] = 0.0
         dropped = np.isin(np.arange(count), gone)
         suspicion = np.full(count, np.nan)
-        if count - len(gone) < needed or not weights.any():
+        if answered < needed or not weights.any():
             return Aggregate(uploads.reference, np.zeros(count), suspicion, dropped=dropped)
         moved = (uploads.updates - uploads.reference).double().numpy()
         sent = np.hstack([uploads.samples[:, None] * moved, uploads.samples[:, None]])

@@ -8,11 +8,12 @@ import numpy as np
 from pydantic import Field
 
 from fedfm_sim.core.arrays import Array
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
+from fedfm_sim.learning.aggregation import Aggregate, Uploads
 from fedfm_sim.security.defences.mixing import chosen_mean
+from fedfm_sim.security.defences.told import ToldAttackers
 
 
-class DivideAndConquer(AggregationRule):
+class DivideAndConquer(ToldAttackers):
     """Score by the squared projection on the top singular vector (Shejwalkar and Houmansadr 2021).
 
     The changes dW are centred, and those ``filtered * f`` of the highest score are left
@@ -21,18 +22,22 @@ class DivideAndConquer(AggregationRule):
     coordinates are used here, through inner products, so that nothing is random.
     """
 
-    knowledge: ClassVar[str] = "f, how many may be malicious"
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
 
-    attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
+    asks: ClassVar[str] = "fewer than half left out, n >= 2 filtered f + 1"
+
     filtered: float = Field(default=1.0, gt=0, description="updates left out for each attacker")
+
+    def least(self, attackers: int) -> int:
+        """Return ``2 filtered f + 1``, of which fewer than half are left out."""
+        return 2 * round(self.filtered * attackers) + 1
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the mean of those kept; suspicion is the score."""
         count = len(uploads)
         gram = uploads.gram
         scores = spectral_scores(gram)
-        dropped = min(round(self.filtered * self.attackers), (count - 1) // 2)
+        dropped = round(self.filtered * self.covered(count))
         kept = np.argsort(scores, kind="stable")[: count - dropped]
         return chosen_mean(kept, scores, uploads)
 

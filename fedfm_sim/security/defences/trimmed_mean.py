@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
-
-from fedfm_sim.learning.aggregation import Aggregate, AggregationRule, Uploads
+from fedfm_sim.learning.aggregation import Aggregate, Uploads
 from fedfm_sim.security.defences.mixing import middle_mean, mixed
+from fedfm_sim.security.defences.told import MostAreHonest, ToldAttackers
 
 
-class TrimmedMean(AggregationRule):
+class TrimmedMean(ToldAttackers):
     """Per coordinate of dW, the mean without the f least and f greatest (Yin et al. 2018).
 
     With at most f attackers every coordinate stays within the range of the honest
@@ -19,19 +18,21 @@ class TrimmedMean(AggregationRule):
     to the adapter's rank.
     """
 
-    knowledge: ClassVar[str] = "f, how many may be malicious"
     source: ClassVar[str] = "Yin et al., ICML 2018"
+    asks: ClassVar[str] = "n >= 2 f + 1"
 
-    attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
+    def least(self, attackers: int) -> int:
+        """Return ``2 f + 1``."""
+        return 2 * attackers + 1
 
     def combine(self, uploads: Uploads) -> Aggregate:
         """Return the trimmed mean; weights say in how many coordinates each one counts."""
         rows = uploads.changes
-        change, shares = middle_mean(rows, min(self.attackers, (len(rows) - 1) // 2))
+        change, shares = middle_mean(rows, self.covered(len(rows)))
         return mixed(change, shares, uploads)
 
 
-class Median(AggregationRule):
+class Median(MostAreHonest):
     """Per coordinate of dW, the median (Yin et al. 2018).
 
     Fewer than half of the updates can't move a coordinate outside the range of
@@ -39,7 +40,6 @@ class Median(AggregationRule):
     is folded back to the adapter's rank.
     """
 
-    knowledge: ClassVar[str] = "that fewer than half are malicious"
     source: ClassVar[str] = "Yin et al., ICML 2018"
 
     def combine(self, uploads: Uploads) -> Aggregate:

@@ -32,6 +32,10 @@ class Protection(Plugin):
         """Return what is sent (P,) in place of the update, both about the reference."""
         return update
 
+    def condition(self, uploads: int) -> str | None:
+        """Return which condition of the protection fails where so many send, or None."""
+        return None
+
     def size_bytes(self, numbers: int) -> float:
         """Return the bytes that an update of so many numbers takes on its way."""
         return 4.0 * numbers
@@ -69,6 +73,16 @@ class GaussianMechanism(Protection):
     clip: float = Field(default=1.0, gt=0)
     noise_multiplier: float = Field(default=1.0, ge=0)
     participants: int = Field(default=1, ge=1, description="among whom the noise is divided")
+
+    def condition(self, uploads: int) -> str | None:
+        """Return whether fewer send than share the noise, so that the sum has less of it."""
+        if not 0 < uploads < self.participants or not self.noise_multiplier:
+            return None
+        left = self.noise_multiplier * (uploads / self.participants) ** 0.5
+        return (
+            f"participants = {self.participants} share the noise and {uploads} sent it: the sum "
+            f"has a noise multiplier of {left:.3g}, not {self.noise_multiplier:g}"
+        )
 
     def protect(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
         """Return the clipped and noisy update."""

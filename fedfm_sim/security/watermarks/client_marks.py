@@ -44,6 +44,16 @@ class FedIPR(Watermark):
     repeats: int = Field(default=4, ge=1, description="times each is in the client's data")
     style: Style = "pattern"
 
+    def condition(self) -> str | None:
+        """Return whether the bits of all are more than the adapter has numbers for (theorem 1)."""
+        asked, room = self.world.participants * self.bits, self.world.federation.layout.size
+        if self.weight and asked > room:
+            return (
+                f"{self.world.participants} clients of bits = {self.bits} ask for {asked}, the "
+                f"adapter has {room} numbers; not all bits can hold (K N <= M)"
+            )
+        return None
+
     @cached_property
     def keys(self) -> list[Key]:
         """One key for each participant."""

@@ -76,6 +76,10 @@ class Watermark(Plugin):
             raise RuntimeError("the scheme has not entered a federation yet")
         return self._world
 
+    def condition(self) -> str | None:
+        """Return which published condition of the scheme does not hold in its world, or None."""
+        return None
+
     def adjust(self, number: int) -> Adjust | None:
         """Return what participants add to their gradients in round ``number``, if anything."""
         return None

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat
 
 from fedfm_sim.core.arrays import Array, Index, Mask
-from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers
+from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Market, Mechanism, Offers
 from fedfm_sim.mechanisms.rules.auctions.bids import (
     ascending,
     asks_per_unit,
@@ -141,6 +142,16 @@ class DoubleAuction(Mechanism):
     values: tuple[NonNegativeFloat, ...] = Field(
         default=(0.1, 0.08, 0.06, 0.04, 0.02), min_length=1
     )
+
+    #: Whether who just fails to trade sets the price, so that one buyer alone never trades.
+    priced_by_losers: ClassVar[bool] = True
+
+    def condition(self, market: Market) -> str | None:
+        """Return whether there is one buyer or one seller alone, where others set the price."""
+        fewest = min(len(self.values), len(market.linear))
+        if self.priced_by_losers and fewest < 2:
+            return f"{len(self.values)} buyers, {len(market.linear)} sellers: expected 2 of each"
+        return None
 
     @abstractmethod
     def clear(self, bids: Array, asks: Array) -> DoubleAuctionResult:

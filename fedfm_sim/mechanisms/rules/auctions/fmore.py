@@ -23,7 +23,14 @@ from scipy.optimize import minimize_scalar
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers, Properties
+from fedfm_sim.mechanisms.protocol import (
+    Allocation,
+    Announcement,
+    Market,
+    Mechanism,
+    Offers,
+    Properties,
+)
 from fedfm_sim.mechanisms.rules.auctions.beliefs import Distribution
 from fedfm_sim.mechanisms.rules.auctions.bids import (
     ReverseResult,
@@ -256,6 +263,13 @@ class FMoreAuction(Mechanism):
     winners: int = Field(default=5, ge=1)
     value: float = Field(default=100.0, gt=0)
     scale: float = Field(default=1000.0, gt=0)
+
+    def condition(self, market: Market) -> str | None:
+        """Return whether all can win, so that no equilibrium bid is known."""
+        bidders = len(market.linear)
+        if self.winners < bidders:
+            return None
+        return f"winners = {self.winners} for {bidders} bidders: all win, whatever they ask"
 
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Take the best scores, and promise each its ask."""

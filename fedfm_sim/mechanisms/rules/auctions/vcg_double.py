@@ -76,6 +76,7 @@ class VCGDoubleAuction(DoubleAuction):
     - Efficiency holds where all who trade offer the same units.
     """
 
+    priced_by_losers = False
     properties = Properties(
         knows="each buyer and each participant knows its own value or cost alone",
         source="Vickrey, The Journal of Finance 1961",
