@@ -13,7 +13,6 @@ from fedfm_sim.agents.policies import POLICIES, Policy
 from fedfm_sim.agents.prices import Prices
 from fedfm_sim.core.action import Action
 from fedfm_sim.core.chosen import FULL, Chosen, Parameters, Slot
-from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import found
 from fedfm_sim.core.registry import within
 from fedfm_sim.core.settings import Settings
@@ -114,11 +113,6 @@ class Scenario(Settings):
         if self.departure is not None:
             with within("departure"):
                 self.departure.check(self.participants.count)
-        why = self.defence.build().condition(self.participants.count)
-        if why is not None:
-            with within("defence"):
-                count = self.participants.count
-                raise UserError(f"'{self.defence.name}' of participants.count = {count}: {why}")
         with within("outcomes"):
             self.outcomes.check(self)
         return self

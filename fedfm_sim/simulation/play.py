@@ -93,7 +93,11 @@ class Play:
     @cached_property
     def conditions(self) -> tuple[str, ...]:
         """Which published conditions of the rules in play did not hold, a line each."""
-        return conditions_of(self)
+        return tuple(
+            conditions_of(
+                self.setting, self.names, self.allocation.selected, self.attacking, self.accepted
+            )
+        )
 
     @cached_property
     def game(self) -> CoalitionGame:

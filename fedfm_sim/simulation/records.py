@@ -12,6 +12,7 @@ import pandas as pd
 from fedfm_sim.agents.ledger import LINES
 from fedfm_sim.agents.participant import Participant
 from fedfm_sim.mechanisms.contribution import Contribution, evaluate, is_sampled
+from fedfm_sim.mechanisms.contribution.result import NoValueError
 from fedfm_sim.security.detection import detection_auc
 from fedfm_sim.simulation.conditions import BETWEEN
 from fedfm_sim.simulation.deviations import COLUMNS
@@ -65,15 +66,35 @@ def contributions(play: Play) -> Contributions:
     settings, number = play.setting.scenario.contribution, play.updates.number
     if not settings.every or (number + 1) % settings.every:
         return dict.fromkeys(settings.schemes)
-    return {
-        name: evaluate(
+    return {name: _valued(play, name) for name in settings.schemes}
+
+
+def _without(play: Play, valued: Contributions) -> list[str]:
+    """Return which schemes gave no value in a round where one was due, a line each."""
+    every = play.setting.scenario.contribution.every
+    due = every and (play.updates.number + 1) % every == 0
+    return [
+        f"contribution '{name}': the game of the round has no such value"
+        for name, own in valued.items()
+        if due and own is None
+    ]
+
+
+def _valued(play: Play, name: str) -> Contribution | None:
+    """Return a round's game valued by a scheme; None where it has no such value.
+
+    The nucleolus, for one, needs an imputation, which a game has or not by how a round went.
+    """
+    settings = play.setting.scenario.contribution
+    try:
+        return evaluate(
             play.game,
             method=name,
             budget=settings.budget if is_sampled(name) else None,
-            rng=play.setting.streams.generator(name, number),
+            rng=play.setting.streams.generator(name, play.updates.number),
         )
-        for name in settings.schemes
-    }
+    except NoValueError:
+        return None
 
 
 def round_row(settled: Settlement, valued: Contributions) -> dict[str, Any]:
@@ -96,7 +117,7 @@ def round_row(settled: Settlement, valued: Contributions) -> dict[str, Any]:
         "convicted": int(settled.convicted.sum()),
         "residual": play.aggregate.residual,
         "quarantined": "; ".join(f"{k}: {why}" for k, why in play.reasons.items()),
-        "conditions": BETWEEN.join(play.conditions),
+        "conditions": BETWEEN.join([*play.conditions, *_without(play, valued)]),
         "megabytes": float(setting.costs.megabytes * selected.sum()),
         "gflops": float(setting.costs.gflops_per_unit * play.worked.sum()),
         "least_core_excess": None if core is None else getattr(core, "excess", None),

@@ -155,7 +155,7 @@ def collect(
             "of": len(test.gains),
         },
         "money_error": money_error(model, participants),
-        "remarks": remarks_of(model.setting, rounds),
+        "remarks": remarks_of(model.setting.remarks, rounds),
         "timing": {"seconds": round(seconds, 3)},
     }
     journal = model.book.to_frame()

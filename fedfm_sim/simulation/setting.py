@@ -25,6 +25,7 @@ from fedfm_sim.security.attacks.backdoor import Backdoor
 from fedfm_sim.security.privacy import LeakageMeasure, Protection
 from fedfm_sim.security.watermarks import Watermark, World
 from fedfm_sim.security.watermarks.removal import Removal
+from fedfm_sim.simulation.budgets import check_budgets
 from fedfm_sim.simulation.evaluator import Evaluator
 from fedfm_sim.simulation.holdings import Holdings
 
@@ -78,6 +79,7 @@ class Setting:
             Of the same seed, model, data and participants, which are shared with it instead
             of loaded once more; rules, attacks, prices and policies may be others.
         """
+        check_budgets(scenario)
         streams = Streams(seed, scenario.name)
         defence = scenario.defence.build()
         training = defence.prescribe(scenario.training)

@@ -32,7 +32,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning import reference, trainer
-from fedfm_sim.learning.adapter_files import CONFIG, load_adapter, save_adapter
+from fedfm_sim.learning.adapter_files import load_adapter, save_adapter
 from fedfm_sim.learning.adapters import LoraSettings, adapter_layout, initial_adapter
 from fedfm_sim.learning.backbone import Backbone, freeze, load_backbone
 from fedfm_sim.learning.datasets import SplitData
@@ -41,6 +41,7 @@ from fedfm_sim.learning.datasets.notes import LENGTH, load_notes_split
 from fedfm_sim.learning.evaluation import evaluate
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.fitting import Fitted, Preparation, fit
+from fedfm_sim.learning.lora_files import CONFIG
 from fedfm_sim.learning.partitions import DataSettings
 from fedfm_sim.learning.pretraining_notes import tokenizer
 from fedfm_sim.learning.trainer import TrainingSettings

@@ -20,7 +20,6 @@ import highspy
 import numpy as np
 from scipy.linalg import null_space
 
-from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame, Masks, Values
 from fedfm_sim.mechanisms.contribution.core import (
     RELATIVE_TOLERANCE,
@@ -28,7 +27,7 @@ from fedfm_sim.mechanisms.contribution.core import (
     subset_sums,
     without_outliers,
 )
-from fedfm_sim.mechanisms.contribution.result import Contribution
+from fedfm_sim.mechanisms.contribution.result import Contribution, NoValueError
 from fedfm_sim.mechanisms.contribution.scheme import EFFICIENCY, NULL_PLAYER, SYMMETRY, Scheme
 
 #: A coalition counts as violated beyond this share of the game's largest value.
@@ -140,7 +139,7 @@ def _solve(game: CoalitionGame, rational: bool) -> Nucleolus:
     sizes = max(float(np.abs(alone).sum()), abs(float(worth[-1])))
     noise = ROUNDING * (sizes + abs(float(table[0])))
     if rational and surplus[-1] < -RELATIVE_TOLERANCE * sizes - noise:
-        raise UserError(
+        raise NoValueError(
             f"the game has no imputation: its players alone are worth {alone.sum():g}, "
             f"all together {worth[-1]:g}; the prenucleolus exists"
         )

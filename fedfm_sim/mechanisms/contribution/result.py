@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import Values
 from fedfm_sim.core.intervals import LEVEL, critical
+
+
+class NoValueError(UserError):
+    """A game has no value of the kind asked for, as one without imputations has no nucleolus."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,8 @@ from fedfm_sim.learning.aggregation import AggregationRule
 class ToldAttackers(AggregationRule):
     """Base of the rules that are told f, how many may be malicious.
 
-    Their theorems ask for ``n >= least(f)`` updates. A run whose participants are fewer is
-    refused; where fewer send something sound in a round, f is lowered to what they cover,
-    which is said (`condition`).
+    Their theorems ask for ``n >= least(f)`` updates. Where fewer are aggregated, f is lowered
+    to what they cover, and `condition` says so.
     """
 
     knowledge: ClassVar[str] = "f, how many may be malicious"

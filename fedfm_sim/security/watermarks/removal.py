@@ -118,6 +118,8 @@ class Overwrite(Removal):
     def wash(self, adapter: Tensor, thief: Thief) -> Tensor:
         """Return the adapter with another mark on top."""
         layout = thief.federation.layout
+        if not bool(layout.gram(adapter[None]) > 0):
+            return adapter  # the first round's copy changes nothing, and carries no mark yet
         own = directions(layout, [Key.draw("thief", thief.rng, self.bits)])
         return embed(layout, adapter, own, self.margin)
 

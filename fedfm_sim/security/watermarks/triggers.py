@@ -216,7 +216,7 @@ def gently(federation: Federation, epochs: int) -> TrainingSettings:
     return federation.settings.model_copy(update={"epochs": epochs, "learning_rate": rate})
 
 
-def with_triggers(shard: Examples, triggers: Examples, times: int = 1) -> Triggers:
+def with_triggers(shard: Examples, triggers: Examples, times: int = 1) -> Examples:
     """Return a client's data with its triggers mixed in ``times`` over."""
     if not len(shard):
         return shard
