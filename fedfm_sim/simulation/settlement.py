@@ -88,7 +88,8 @@ class Settlement:
         """Move the money.
 
         Fines come out of deposits as far as those go. Work and effort are paid to the
-        outside world, which also pays for what attacks steal or break.
+        outside world, which also pays for what attacks steal or break, and is paid back what
+        was measured below 0: so chance earns nothing in the mean.
         """
         sanctions, utility = self.play.setting.scenario.sanctions, self.utility
         amount = {name: np.asarray(value) for name, value in utility.amounts.items()}
@@ -103,7 +104,9 @@ class Settlement:
         book.transfer_many(everyone, "server", fee, "false report")
         book.transfer("outside", "server", self.play.collected, "buyers")
         book.transfer_many(everyone, "outside", amount["cost"], "work and effort")
-        book.transfer_many("outside", everyone, amount["proceeds"], "proceeds of an attack")
+        gained, returned = np.maximum([amount["proceeds"], -amount["proceeds"]], 0.0)
+        book.transfer_many("outside", everyone, gained, "proceeds of an attack")
+        book.transfer_many(everyone, "outside", returned, "proceeds measured below 0")
         audits = sanctions.audit_cost * float(self.audited.sum())
         book.transfer("server", "outside", audits, "audits")
 
