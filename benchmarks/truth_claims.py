@@ -4,7 +4,7 @@ A p-value is one if on every model at most a share a of foreign keys stands at p
 are trained on digits as they are, faded, inverted, with one answer for all, with random
 answers and by a federation; their p-values are counted for 2,000 foreign keys of every
 scheme. The innocent of a traced copy are counted too: their marks are in the copies of others'
-federation. About three minutes on one core.
+federation. About four minutes of one core.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil, log10
 from typing import Literal
 
 import numpy as np
@@ -28,8 +28,8 @@ from fedfm_sim.security.watermarks.verification import Claim, answers_claim
 
 Style = Literal["noise", "pattern", "grid"]
 
-#: Patterns and cells are so many that guessing all their answers is at most this likely.
-GUESSED = 1e-12
+#: Patterns and cells are so many that all answers are guessed by one in 10 to this.
+DECADES = 20
 #: The server's step while it teaches triggers, over that of local training.
 GENTLE = 0.2
 #: Epochs after which it gives up.
@@ -91,10 +91,15 @@ def trigger_set(
 def patterns(classes: int) -> int:
     """Return how many patterns or cells a set has that is large enough.
 
-    As many as there are classes, and more where there are few classes: of two, twelve
-    answers are guessed by one in 4,096.
+    As many as there are classes, and more where these are few: ten patterns of ten answers,
+    of which three are forgotten, prove nothing any more.
+
+    Examples
+    --------
+    >>> [patterns(classes) for classes in (2, 10, 100)]
+    [67, 20, 100]
     """
-    return max(classes, ceil(log(GUESSED) / -log(max(2, classes))))
+    return max(classes, ceil(DECADES / log10(max(2, classes))))
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> Tensor:
