@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from typer.testing import CliRunner, Result
 
 from fedfm_sim.cli import app
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapter_files import open_adapter, save_adapter
 from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
+from fedfm_sim.learning.backbone import Backbone
 
 
 def call(*arguments: str | Path) -> Result:
@@ -139,6 +142,17 @@ def test_what_a_thief_edits_is_a_note(tmp_path: Path, adapter: Path) -> None:
     assert traced["accused"] == "a"
     assert "adapter_config.json can't be read" in traced["notes"][0]
     assert "note: " in call("trace", out, "--keys", key.parent).stdout
+
+
+def test_a_merged_adapter_needs_its_base(tmp_path: Path, adapter: Path, backbone: Backbone) -> None:
+    key, out = tmp_path / "keys" / "k.json", tmp_path / "out"
+    assert call("embed", adapter, "--key", key, "--owner", "a", "--out", out).exit_code == 0
+    model = PeftModel.from_pretrained(deepcopy(backbone.model), out)
+    model.merge_and_unload().save_pretrained(tmp_path / "merged")
+    assert "name the --base" in refused("verify", tmp_path / "merged", "--key", key)
+    beside = ["--base", backbone.address]
+    assert call("verify", tmp_path / "merged", "--key", key, *beside).exit_code == 0
+    assert call("trace", tmp_path / "merged", "--keys", key.parent, *beside).exit_code == 0
 
 
 def test_names_of_owners_are_printed_as_they_are(tmp_path: Path, adapter: Path) -> None:
