@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.start import end_quietly
 
+end_quietly()
+
+# As in typing, which takes longer to load than all else that the command needs before it can
+# watch interrupts.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fedfm_sim import games, mechanisms
+    from fedfm_sim.core.watched import Watched
     from fedfm_sim.experiments.attack_game import attack_game
     from fedfm_sim.experiments.compare import compare
     from fedfm_sim.experiments.design import design
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Scenario",
     "UserError",
+    "Watched",
     "Workshop",
     "attack_game",
     "compare",
@@ -43,6 +52,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 #: Where each public name lives; whoever wants the economics alone never loads torch.
 _PLACES = {
     "Scenario": "fedfm_sim.scenarios",
+    "Watched": "fedfm_sim.core.watched",
     "load_scenario": "fedfm_sim.scenarios",
     "load": "fedfm_sim.experiments.loading",
     "run": "fedfm_sim.experiments.run",

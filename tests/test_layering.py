@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
         *("scenarios", "reporting", "simulation"),
     },
     "cli": {
-        *("core", "learning", "security", "mechanisms"),
+        *("core", "learning", "security", "agents"),
         *("scenarios", "reporting", "simulation", "experiments"),
     },
 }

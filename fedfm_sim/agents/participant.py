@@ -27,11 +27,11 @@ class Beliefs:
     Attributes
     ----------
     unit_pay : float
-        Money per declared unit, where no tariff is posted: what oneself was paid last, or what
-        those were who were paid, as the server publishes it.
+        Money per declared unit, where no tariff is posted: the participant's own last pay or,
+        without one, the mean pay that the server publishes.
     paid : dict of str to float
-        The same by action that was tried, 0 included; whom a conviction cost the payment
-        learns nothing of it.
+        The same by action that was tried, 0 included. A round whose payment was lost by a
+        conviction teaches nothing.
     selected : dict of str to float
         Whether the mechanism let the action take part: 1 or 0, by action.
     proceeds, leakage : dict of str to float

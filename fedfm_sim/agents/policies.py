@@ -47,16 +47,18 @@ class Policy(Plugin):
 
 
 class Fixed(Policy):
-    """Always the same action; of several, they go round the participants of the kind.
+    """Always the same action; several are dealt out in turn to the participants of the kind.
 
-    After ``rounds`` of it the participant goes over to ``then``: so the decay of a backdoor
-    can be watched once its author has stopped.
+    After ``rounds`` rounds the participant changes to ``then``, so that the decay of a
+    backdoor can be watched once its author has stopped.
     """
 
     deliberates: ClassVar[bool] = False
-    action: str | tuple[str, ...] = "contribute"
+    action: str | tuple[str, ...] = Field(
+        default="contribute", description="an action of the kind's set, or several"
+    )
     rounds: int | None = Field(default=None, ge=0, description="rounds of it; None for all")
-    then: str = "contribute"
+    then: str = Field(default="contribute", description="the action after so many rounds")
     _position: int = PrivateAttr(default=0)
     _played: int = PrivateAttr(default=0)
 
@@ -114,7 +116,9 @@ class NoRegret(Policy):
     ``span`` should cover what a round can bring.
     """
 
-    exploration: float = Field(default=0.2, gt=0, le=1)
+    exploration: float = Field(
+        default=0.2, gt=0, le=1, description="gamma, the share of uniform play"
+    )
     span: float = Field(default=10.0, gt=0, description="money")
     _gains: Array | None = PrivateAttr(default=None)
 
@@ -151,7 +155,7 @@ class Replicator(Policy):
 
 
 class RegretMatching(Policy):
-    """Actions in proportion to how much one regrets not having played them.
+    """Actions in proportion to the regret of not having played them.
 
     Hart and Mas-Colell, Econometrica 68(5), 2000, with expected regrets: what an action is
     expected to bring, less what the mixture played is; uniform while nothing is regretted.
@@ -191,7 +195,9 @@ class QLearning(Policy):
     ``hope``.
     """
 
-    rate: float = Field(default=0.3, gt=0, le=1)
+    rate: float = Field(
+        default=0.3, gt=0, le=1, description="weight of the latest utility in a learnt value"
+    )
     temperature: float = Field(default=0.5, gt=0, description="money")
     hope: float = Field(default=5.0, description="money; what the untried is thought worth")
     _values: Array | None = PrivateAttr(default=None)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from fedfm_sim.cli.folders import study_folder
 from fedfm_sim.cli.shared import (
     Bar,
     Jobs,
@@ -19,10 +19,11 @@ from fedfm_sim.cli.shared import (
     Resume,
     Seed,
     Set,
-    interrupted,
     print_report_path,
-    study_folder,
+    print_rows,
+    tell,
 )
+from fedfm_sim.reporting.terminal import terminal
 
 if TYPE_CHECKING:
     from fedfm_sim.experiments.design_result import Design
@@ -49,19 +50,17 @@ def design(
     from fedfm_sim.scenarios.loader import load_scenario
 
     scenario = load_scenario(name, set_ or [])
-    folder = study_folder(out, f"design-{Path(name).stem}", Design)
     seeds = range(seed, seed + replicates)
-    try:
+    settings = objective, seed, replicates, trials, scenario.whole()
+    with study_folder(out, f"design-{Path(name).stem}", Design, settings) as folder:
         with Bar("runs") as bar:
-            workshop = Workshop.at(folder, resume, jobs, bar)
+            workshop = Workshop.at(folder, resume, jobs, bar, tell=tell)
             made = find(scenario, objective, seeds, workshop, trials)
-    except KeyboardInterrupt:
-        raise interrupted("go on with --resume") from None
-    made.save(folder)
+        made.save(folder)
     if as_json:
         print(json.dumps(made.summary))
         return
-    console = Console()
+    console = terminal()
     _print(made, console)
     print_report_path(folder, made, console)
 
@@ -70,20 +69,23 @@ def _print(made: Design, console: Console) -> None:
     for line in made.lines():
         console.print(line, soft_wrap=True)
     if len(made.settings) > 1:
-        table = Table("setting", "audit rate", "fine", "cost", "payments", "value", "", box=None)
-        for _, row in made.settings.iterrows():
-            numbers = (f"{row[key]:.3f}" for key in ("rate", "fine", "cost", "payments", "value"))
-            table.add_row(str(row["setting"]), *numbers, str(row["why"]))
-        console.print(table)
+        shown = ("rate", "fine", "cost", "payments", "value")
+        rows = [
+            {"setting": str(row["setting"]), "audit rate": f"{row['rate']:.3f}"}
+            | {key: f"{row[key]:.3f}" for key in shown[1:]}
+            | {"": str(row["why"])}
+            for _, row in made.settings.iterrows()
+        ]
+        print_rows(console, rows)
     if len(made.trials):
-        table = Table("audits", "policy", "seed", "honest rounds, last third",
-                      "measured deviations that gain", box=None)  # fmt: skip
-        for _, row in made.trials.iterrows():
-            table.add_row(
-                f"{row['part']:.0%}",
-                str(row["policy"]),
-                str(row["seed"]),
-                f"{row['honest']:.0%}",
-                f"{row['tempted']} of {len(made.temptations)}",
-            )
-        console.print(table)
+        rows = [
+            {
+                "audits": f"{row['part']:.0%}",
+                "policy": str(row["policy"]),
+                "seed": str(row["seed"]),
+                "honest rounds, last third": f"{row['honest']:.0%}",
+                "measured deviations that gain": f"{row['tempted']} of {len(made.temptations)}",
+            }
+            for _, row in made.trials.iterrows()
+        ]
+        print_rows(console, rows, keys=3)

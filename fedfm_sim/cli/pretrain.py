@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fedfm_sim.cli.shared import Bar, Seed
 
@@ -19,6 +19,6 @@ def pretrain(
     """Pre-train a shipped backbone again, on public data only."""
     from fedfm_sim.learning import pretraining
 
-    with Bar("epochs") as bar:
+    with Bar("epochs", "nothing is kept") as bar:
         provenance = pretraining.pretrain(name, seed, bar, out)
-    Console().print_json(data=provenance)
+    typer.echo(json.dumps(provenance, indent=2))

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Set, interrupted
+from fedfm_sim.cli.folders import free_run_folder, tell_of_another
+from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Set, tell
+from fedfm_sim.reporting.terminal import terminal
 
 
 def run(
@@ -26,33 +27,37 @@ def run(
     resume: Resume = False,
 ) -> None:
     """Run a scenario and show who gained what."""
+    from fedfm_sim.experiments.cost import warn_of_cost
     from fedfm_sim.experiments.folder import refuse_another
     from fedfm_sim.experiments.reported import REPORT
     from fedfm_sim.experiments.run import run as run_scenario
     from fedfm_sim.reporting.population import print_population
     from fedfm_sim.reporting.tables import print_result
     from fedfm_sim.scenarios.loader import load_run
+    from fedfm_sim.scenarios.work import work_of
     from fedfm_sim.simulation.result import RunResult
 
     scenario, seed = load_run(name, set_ or [], seed)
-    folder = out if out is not None or as_json else Path("runs") / f"{Path(name).stem}-{seed}"
+    folder = out
+    if out is None and not as_json:
+        folder = free_run_folder(f"{Path(name).stem}-{seed}", scenario, seed)
+    elif out is not None and not resume:
+        tell_of_another(out, scenario, seed)
     if resume and folder is not None:
         refuse_another(folder, scenario, seed)
-    errors = Console(stderr=True)
-    try:
-        with Bar("rounds") as bar:
-            result = run_scenario(scenario, seed, folder, (), bar, keep_updates, resume=resume)
-    except KeyboardInterrupt:
-        raise interrupted("go on with --resume" if folder else "nothing is kept") from None
+    warn_of_cost([(scenario, work_of(scenario))], tell)
+    kept = "nothing is kept" if folder is None else "go on with --resume"
+    with Bar("rounds", kept) as bar:
+        result = run_scenario(scenario, seed, folder, (), bar, keep_updates, resume=resume)
     if as_json:
         print(json.dumps(result.summary, allow_nan=False))
     else:
-        console = Console()
+        console = terminal()
         if isinstance(result, RunResult):
             print_result(result, console)
         else:
             print_population(result, console)
         console.print(f"report: {folder}/{REPORT}", soft_wrap=True)
     if result.summary["status"] != "finished":
-        errors.print(f"interrupted after {result.summary['rounds']} rounds; go on with --resume")
+        tell(f"interrupted after {result.summary['rounds']} rounds; go on with --resume")
         raise typer.Exit(130)

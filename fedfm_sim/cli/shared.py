@@ -1,83 +1,133 @@
-"""What the commands have in common: options, bars, and lists of what is registered."""
+"""What the commands have in common: options, progress, and tables of what they found."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from fedfm_sim.cli.interrupts import INTERRUPTED, INTERRUPTS
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import room_for_folder
-from fedfm_sim.core.registry import Registry
+from fedfm_sim.core.watched import Watched
+from fedfm_sim.reporting.terminal import print_table, terminal
 
 if TYPE_CHECKING:
     from fedfm_sim.experiments.reported import Reported
 
-Name = Annotated[str, typer.Argument(help="A catalogue name or a TOML file.")]
-Seed = Annotated[int, typer.Option(help="At least 0; the same seed gives the same result.")]
-Out = Annotated[Path | None, typer.Option(help="Folder for the results.", callback=room_for_folder)]
-Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes.")]
+
+def _scenarios() -> list[str]:
+    from fedfm_sim.scenarios.names import names
+
+    return names()
+
+
+def _found(source: str) -> str:
+    """Refuse what is no scenario before the schema is loaded, and torch with it."""
+    from fedfm_sim.scenarios.names import find
+
+    find(source)
+    return source
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="A name (see fedfm-sim scenarios) or a TOML file.",
+        autocompletion=_scenarios,
+        callback=_found,
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="At least 0; the same seed gives the same result.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the results; by default a new one under runs.", callback=room_for_folder
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value over the scenario's own, such as rounds=3; repeatable.",
+    ),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="How many processes work at once.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is already there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-class Bar:
-    """A progress bar on standard error that is a callable of (done, all)."""
+def new_app(help_: str) -> typer.Typer:
+    """Return an app whose help prints brackets as they are, and whose errors are exceptions."""
+    return typer.Typer(help=help_, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-    def __init__(self, what: str) -> None:
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        console = Console(stderr=True)
-        # Where nobody watches, rich would still leave an empty line.
-        quiet = not console.is_interactive
-        self._bar = Progress(*columns, console=console, transient=True, disable=quiet)
+
+def show_help(context: typer.Context) -> None:
+    """Print the help where no command is named."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+class Bar(Watched):
+    """Progress of work that an interrupt may stop; then it says what is left, and exits.
+
+    Parameters
+    ----------
+    what : str
+        What is counted, in the plural.
+    kept : str
+        What becomes of work that is stopped.
+    """
+
+    def __init__(self, what: str, kept: str = "go on with --resume") -> None:
+        super().__init__(what)
+        self.kept = kept
 
     def __enter__(self) -> Bar:
-        self._bar.start()
-        self._task = self._bar.add_task("", total=None)
+        INTERRUPTS.begin_work()
+        super().__enter__()
         return self
 
     def __call__(self, done: int, total: int) -> None:
         """Show how much is done."""
-        self._bar.update(self._task, completed=done, total=total)
+        INTERRUPTS.check()
+        super().__call__(done, total)
 
-    def __exit__(self, *_: Any) -> None:
-        self._bar.stop()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        INTERRUPTS.end_work()
+        # What a library makes of an interrupt may be an error of another kind.
+        if isinstance(error, KeyboardInterrupt) or (error is not None and INTERRUPTS.seen):
+            tell(f"interrupted; {self.kept}")
+            raise typer.Exit(INTERRUPTED) from None
 
 
-def interrupted(advice: str) -> typer.Exit:
-    """Say what is left after an interruption, and return what to raise."""
-    Console(stderr=True).print(f"interrupted; {advice}")
-    return typer.Exit(130)
-
-
-def study_folder(out: Path | None, name: str, kind: type[Reported]) -> Path:
-    """Return where a study's result goes, by default a folder of that name below ``runs``.
-
-    Raises
-    ------
-    UserError
-        When it holds files that the result would write over and that no study wrote.
-    """
-    folder = out or Path("runs") / name
-    kind.check_room(folder)
-    return folder
+def tell(line: str) -> None:
+    """Say something that is no result, on standard error."""
+    terminal(stderr=True).print(line, soft_wrap=True)
 
 
 def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
-    """Return the ``key=value`` pairs of a plug-in; values are JSON where they can be.
+    """Return the ``key=value`` pairs of a plug-in; values are JSON, or TOML, or else texts.
 
     Raises
     ------
     UserError
         When one is no pair; ``example`` is shown.
     """
+    from fedfm_sim.scenarios.overrides import toml_or_text
+
     found: dict[str, Any] = {}
     for text in texts or []:
         key, equals, value = text.partition("=")
@@ -86,29 +136,22 @@ def parameters(texts: list[str] | None, example: str) -> dict[str, Any]:
         try:
             found[key] = json.loads(value)
         except ValueError:
-            found[key] = value
+            found[key] = toml_or_text(value)
     return found
 
 
-def table_of(rows: Sequence[Mapping[str, str]], title: str | None = None) -> Table:
-    """Return rows of the same keys as a table."""
-    table = Table(*(rows[0] if rows else ()), title=title, box=None)
-    for row in rows:
-        table.add_row(*row.values())
-    return table
+def print_rows(
+    console: Console,
+    rows: Sequence[Mapping[str, str]],
+    title: str = "",
+    keys: int = 1,
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Print rows of the same keys as a table."""
+    headings = list(rows[0]) if rows else []
+    print_table(console, headings, [list(row.values()) for row in rows], title, keys, styles)
 
 
 def print_report_path(folder: Path, made: Reported, console: Console) -> None:
     """Say where the report is."""
     console.print(f"report: {folder}/{made.report_name}", soft_wrap=True)
-
-
-def list_registered(
-    what: str, registry: Registry[Any], facts: Sequence[str], as_json: bool
-) -> None:
-    """Print what is registered, with some attributes of each."""
-    listed = {name: {fact: getattr(registry[name], fact) for fact in facts} for name in registry}
-    if as_json:
-        print(json.dumps(listed))
-        return
-    Console().print(table_of([{what: name} | row for name, row in listed.items()]))

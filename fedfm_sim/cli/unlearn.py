@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fedfm_sim.cli.shared import Json, parameters
+from fedfm_sim.cli.shared import Bar, Json, parameters
+from fedfm_sim.reporting.terminal import terminal
 
 
 def unlearn(
@@ -26,11 +26,11 @@ def unlearn(
     from fedfm_sim.reporting.tables import print_forgetting
 
     chosen = parameters(set_, "rounds=3")
-    console, errors = Console(), Console(stderr=True)
-    with errors.status("retraining, unlearning, comparing"):
+    with Bar("retraining, unlearning, comparing", "nothing is kept"):
         made = unlearn_run(run, client, method, chosen)
     if as_json:
         print(json.dumps(made.summary))
         return
+    console = terminal()
     print_forgetting(made.table, console)
     console.print(f"adapter without participant {client}: {made.adapter}", soft_wrap=True)

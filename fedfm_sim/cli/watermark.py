@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from fedfm_sim.cli.shared import Json, list_registered
+from fedfm_sim.cli.lists import LISTINGS, command
+from fedfm_sim.cli.shared import Json, new_app, print_rows, show_help
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.reporting.terminal import terminal
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fedfm_sim.learning.adapter_files import StoredAdapter
 
-app = typer.Typer(no_args_is_help=True, help="Mark, verify and trace adapters in peft's format.")
+app = new_app("Mark, verify and trace adapters in peft's format.")
+
+app.callback(invoke_without_command=True)(show_help)
 
 Adapter = Annotated[Path, typer.Argument(help="A folder with adapter_model.safetensors.")]
 Base = Annotated[
@@ -26,7 +30,7 @@ Base = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="Write a copy of an adapter that carries a secret mark.")
 def embed(
     adapter: Adapter,
     key: Annotated[Path, typer.Option(help="Key file; a new one is made where there is none.")],
@@ -59,7 +63,7 @@ def embed(
     _print({"owner": own.owner, "public_key": own.public_key, **asdict(claim)}, as_json)
 
 
-@app.command()
+@app.command(short_help="Say whether an adapter carries a mark; exit code 1 where it does not.")
 def verify(
     adapter: Adapter,
     key: Annotated[Path, typer.Option(help="The owner's key file.")],
@@ -86,7 +90,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Say whose copy a leaked adapter is; exit code 1 where nobody is accused.")
 def trace(
     adapter: Adapter,
     keys: Annotated[Path, typer.Option(help="Folder with the key of every copy.")],
@@ -106,29 +110,21 @@ def trace(
         ]
         print(json.dumps({"accused": accused, "claims": rows, "notes": differ}))
     else:
-        table = Table("owner", "similarity", "bits", "p-value", box=None)
+        rows = []
         for number in found.scores.argsort()[::-1]:
             own = found.claims[number]
-            table.add_row(
-                own.owner,
-                f"{found.scores[number]:.2f}",
-                f"{own.hits} of {own.trials}",
-                f"{own.p_value:.1e}",
-            )
-        console = Console(markup=False)
-        console.print(table)
+            row = {"owner": own.owner, "similarity": f"{found.scores[number]:.2f}"}
+            row |= {"bits": f"{own.hits} of {own.trials}", "p-value": f"{own.p_value:.1e}"}
+            rows.append(row)
+        console = terminal()
+        print_rows(console, rows)
         _print_notes(console, differ)
-        console.print(f"accused: {accused or 'nobody'}")
+        console.print(f"accused: {accused or 'nobody'}", overflow="fold")
     if accused is None:
         raise typer.Exit(1)
 
 
-@app.command()
-def schemes(as_json: Json = False) -> None:
-    """List the schemes of scenarios: who marks, and what is proven."""
-    from fedfm_sim.security.watermarks import WATERMARKS
-
-    list_registered("scheme", WATERMARKS, ("side", "proves", "source"), as_json)
+app.command("schemes", short_help=LISTINGS["watermarks"].help)(command("watermarks"))
 
 
 def _suspect(adapter: Path, base: Path | None) -> StoredAdapter:
@@ -141,7 +137,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts))
         return
-    console = Console(markup=False)
+    console = terminal()
     console.print(
         f"owner {facts['owner']}: {facts['hits']} of {facts['trials']} bits, "
         f"p = {facts['p_value']:.1e} among {facts['claimants']} claimant(s)"

@@ -12,7 +12,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from pydantic import GetCoreSchemaHandler, SerializationInfo, ValidationInfo
+from pydantic import (
+    BaseModel,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializationInfo,
+    ValidationInfo,
+)
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from fedfm_sim.core.registry import M, NestedError, Registry, within
@@ -114,6 +121,14 @@ class Slot(Generic[M]):
             ),
         )
 
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say that it is a name, or a table of a name and that plug-in's parameters."""
+        plugins = self.registry.importable()
+        tables = [_table(plugin, handler, name) for name, plugin in plugins.items()]
+        return {"anyOf": [{"enum": list(plugins)}, *tables]}
+
 
 @dataclass(frozen=True)
 class Parameters(Generic[M]):
@@ -146,6 +161,25 @@ class Parameters(Generic[M]):
                 info_arg=True,
             ),
         )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say that it is a table of names, with that plug-in's parameters under each."""
+        plugins = self.registry.importable()
+        tables = {name: _table(plugin, handler) for name, plugin in plugins.items()}
+        return {"type": "object", "properties": tables, "additionalProperties": False}
+
+
+def _table(
+    plugin: type[BaseModel], handler: GetJsonSchemaHandler, name: str = ""
+) -> JsonSchemaValue:
+    """Return the JSON Schema of a plug-in's parameters, and of its name where it has one."""
+    found = {**handler.resolve_ref_schema(handler(plugin.__pydantic_core_schema__))}
+    if name:
+        found["properties"] = {"name": {"const": name}, **found.get("properties", {})}
+        found["required"] = ["name", *found.get("required", [])]
+    return found
 
 
 def in_full(info: SerializationInfo) -> bool:

@@ -10,16 +10,17 @@ registry's group, without touching this one::
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.keys import nearest, unknown_key
+from fedfm_sim.core.keys import choices, shortened, unfit, unknown_key
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -31,6 +32,9 @@ class NestedError(UserError):
     def __init__(self, location: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
         self.location = location
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.location, str(self))  # so that it comes back from a worker
 
     @property
     def line(self) -> str:
@@ -67,15 +71,16 @@ class Registry(Generic[T]):
         self.group = group
         self._entries = dict(entries)
 
-    def _locations(self) -> dict[str, str]:
-        added = {point.name: point.value for point in entry_points(group=self.group)}
-        return added | self._entries
+    def _added(self) -> dict[str, EntryPoint]:
+        """Return what other packages add; nobody replaces an entry of our own."""
+        points = entry_points(group=self.group)
+        return {point.name: point for point in points if point.name not in self._entries}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._locations()))
+        return iter(sorted({*self._entries, *self._added()}))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._locations()
+        return name in self._entries or name in self._added()
 
     def is_own(self, name: str) -> bool:
         """Return whether a name is of this package and of no other."""
@@ -89,23 +94,31 @@ class Registry(Generic[T]):
         UserError
             When it is not; the message lists the known names and the nearest.
         """
-        self._location(name)
-        return name
-
-    def _location(self, name: str) -> str:
         # Looking through the installed packages takes milliseconds, and a
         # built-in name is asked for every round.
-        if name in self._entries:
-            return self._entries[name]
-        locations = self._locations()
-        if name in locations:
-            return locations[name]
-        hint = nearest(name, locations)
-        raise UserError(f"unknown {self.kind} '{name}'{hint}; expected one of: {', '.join(self)}")
+        if name not in self._entries and name not in self._added():
+            raise UserError(f"unknown {self.kind} '{shortened(str(name))}'{choices(name, self)}")
+        return name
 
     def __getitem__(self, name: str) -> T:
-        module, _, attribute = self._location(name).partition(":")
-        return cast(T, getattr(import_module(module), attribute))
+        self.check(name)
+        if name in self._entries:
+            module, _, attribute = self._entries[name].partition(":")
+            return cast(T, getattr(import_module(module), attribute))
+        return cast(T, loaded(self.kind, self._added()[name]))
+
+    def importable(self) -> dict[str, T]:
+        """Return all entries by name, sorted, without those of other packages that are broken.
+
+        Each of these is named in a warning.
+        """
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except UserError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return found
 
     def build(self: Registry[type[M]], section: Mapping[str, Any]) -> M:
         """Return the plug-in that ``{"name": ..., parameter: ...}`` describes.
@@ -117,9 +130,11 @@ class Registry(Generic[T]):
         """
         parameters = {key: value for key, value in section.items() if key != "name"}
         if "name" not in section:
-            raise NestedError(("name",), f"missing; expected one of: {', '.join(self)}")
+            raise NestedError(("name",), f"missing{choices('', self)}")
         with within("name"):
             plugin = self[section["name"]]
+            if not (isinstance(plugin, type) and issubclass(plugin, BaseModel)):
+                raise UserError(f"{self.kind} '{section['name']}' is no pydantic model: {plugin!r}")
         try:
             return plugin.model_validate(parameters)
         except ValidationError as error:
@@ -127,5 +142,22 @@ class Registry(Generic[T]):
             if first["type"] == "extra_forbidden":
                 message = unknown_key(plugin, first["loc"], also=["name"])
             else:
-                message = f"{first['msg']}, got {first['input']!r}"
+                message = unfit(first)
             raise NestedError(first["loc"], message) from error
+
+
+def loaded(kind: str, point: EntryPoint) -> Any:
+    """Return what another package's entry point names.
+
+    Raises
+    ------
+    UserError
+        When it can't be had, for whatever reason; the line names the entry and the reason.
+    """
+    try:
+        return point.load()
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{kind} '{point.name}' of another package ({point.value}) can't be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error

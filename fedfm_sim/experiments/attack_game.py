@@ -14,7 +14,12 @@ import pandas as pd
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.experiments.attack_result import AttackGame
-from fedfm_sim.experiments.robustness import accuracy_lost, robustness, told_attackers
+from fedfm_sim.experiments.robustness import (
+    accuracy_lost,
+    cell_scenarios,
+    robustness,
+    told_attackers,
+)
 from fedfm_sim.experiments.workshop import Cells, Workshop
 from fedfm_sim.scenarios.schema import Scenario
 
@@ -56,6 +61,10 @@ def attack_game(
     """
     if not seeds or len(attacks) < 1 or len(defences) < 1:
         raise UserError("a game needs at least one seed, one attack and one defence")
+    # What does not fit is found before anything is trained.
+    cell_scenarios(
+        scenario, {name: (name,) for name in attacks}, told_attackers(scenario, defences)
+    )
     workshop = workshop or Workshop()
     jobs = [_job(scenario, seed, tuple(attacks), tuple(defences)) for seed in seeds]
     parts = workshop.make(jobs)

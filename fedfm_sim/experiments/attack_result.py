@@ -153,7 +153,7 @@ class AttackGame(MeasuredGame):
         ]
 
     def told(self) -> list[str]:
-        """Return how many attacks pay, and where another replicate would tell most."""
+        """Return how many attacks pay, and where one more seed would change the answer most."""
         own = self.solution.more
         pays = sum(row["pays"] for row in own["deterrence"])
         return [

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from hashlib import blake2b
 from itertools import product
 from math import isnan, nan
 from pathlib import Path
@@ -22,6 +23,7 @@ from fedfm_sim.reporting.comparison import draw_comparison, draw_front
 from fedfm_sim.reporting.page import Section
 from fedfm_sim.reporting.tables import remark_lines
 from fedfm_sim.scenarios.loader import load_scenario
+from fedfm_sim.scenarios.overrides import Override, same_type, toml_or_text
 from fedfm_sim.simulation.conditions import BETWEEN
 from fedfm_sim.simulation.deviations import rounds_tried
 
@@ -45,6 +47,10 @@ MEASURES = {
 }
 
 
+#: Characters of a run's folder that name what was chosen; file systems allow 255.
+LONGEST = 180
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Reported):
     """The outcomes of a scenario under alternatives.
@@ -55,7 +61,8 @@ class Comparison(Reported):
     keys : tuple of str
         What was varied; columns of ``runs``.
     runs : DataFrame
-        One row per alternative and seed: the keys, ``seed`` and the measures.
+        One row per alternative and seed: the keys, with numbers as numbers, ``seed`` and the
+        measures.
     deviations : DataFrame
         One row per alternative, seed and deviation that was tried: the keys, ``seed``, and
         ``participant``, ``kind``, ``action`` with the mean ``gain`` over the run's rounds and its
@@ -211,7 +218,7 @@ class Comparison(Reported):
 
 def compare(
     scenario: str | Path,
-    over: Mapping[str, Sequence[str]],
+    over: Mapping[str, Sequence[Any]],
     seeds: Sequence[int] = (0,),
     overrides: Sequence[str] = (),
     workshop: Workshop | None = None,
@@ -222,8 +229,9 @@ def compare(
     ----------
     scenario : str or Path
         A catalogue name or a TOML path.
-    over : mapping of str to sequence of str
-        Key to its alternatives, as in ``{"mechanism": ["fmore", "vcg"]}``.
+    over : mapping of str to sequence
+        Key to its alternatives, as in ``{"mechanism": ["fmore", "vcg"]}``; a text is read as
+        TOML where it can be.
     seeds : sequence of int
         The same for every alternative, so that differences are paired.
     overrides : sequence of str
@@ -242,27 +250,33 @@ def compare(
     """
     if not over or not all(over.values()):
         raise UserError("--over: expected key=value,value such as mechanism=posted-price,vcg")
+    swept = [[_override(key, value) for value in values] for key, values in over.items()]
+    variants = [
+        (chosen, load_scenario(scenario, [*overrides, *chosen])) for chosen in product(*swept)
+    ]
     plans = [
-        (dict(zip(over, values, strict=True)), seed)
-        for values in product(*over.values())
+        Plan(_folder_name(chosen, seed), variant, seed)
+        for chosen, variant in variants
         for seed in seeds
     ]
-    loaded = [
-        load_scenario(scenario, [*overrides, *(f"{k}={v}" for k, v in chosen.items())])
-        for chosen, _ in plans
+    if len({plan.name for plan in plans}) < len(plans):
+        raise UserError("--over: expected different values, each of them once")
+    made = (workshop or Workshop()).make(plans)
+    columns = {
+        key: _column([chosen[place].value for chosen, _ in variants for _ in seeds])
+        for place, key in enumerate(over)
+    }
+    named = [
+        {key: column[place] for key, column in columns.items()} | {"seed": done.plan.seed}
+        for place, done in enumerate(made)
     ]
-    runs = [
-        Plan(_folder_name(chosen, seed), variant, seed)
-        for (chosen, seed), variant in zip(plans, loaded, strict=True)
+    rows = [
+        {**own, **_measures(done.summary), "remarks": _remarks(done.summary)}
+        for own, done in zip(named, made, strict=True)
     ]
-    made = (workshop or Workshop()).make(runs)
-    rows, tried = [], []
-    for (chosen, seed), done in zip(plans, made, strict=True):
-        named = {**chosen, "seed": seed}
-        rows.append({**named, **_measures(done.summary), "remarks": _remarks(done.summary)})
-        tried.append(_deviations(done).assign(**chosen, seed=seed))
+    tried = [_deviations(done).assign(**own) for own, done in zip(named, made, strict=True)]
     table = pd.concat(tried, ignore_index=True)
-    return Comparison(loaded[0].name, tuple(over), pd.DataFrame(rows), table)
+    return Comparison(variants[0][1].name, tuple(over), pd.DataFrame(rows), table)
 
 
 def _deviations(done: Finished) -> pd.DataFrame:
@@ -270,6 +284,18 @@ def _deviations(done: Finished) -> pd.DataFrame:
     rounds = rounds_tried(done.plan.scenario, len(done.rounds))
     gains = deviation_test(done.deviations, rounds).gains
     return gains[[*RULE, "gain", "error", "rounds"]]
+
+
+def _override(key: str, value: Any) -> Override:
+    if isinstance(value, str):
+        value = toml_or_text(value)
+    return Override(key, value, f"--over {key}={value}")
+
+
+def _column(values: Sequence[Any]) -> list[Any]:
+    """Return swept values as they are where a table can hold them, and else as texts."""
+    plain = same_type(values) and isinstance(values[0], bool | int | float | str)
+    return list(values) if plain else [str(value) for value in values]
 
 
 def _measures(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -287,6 +313,12 @@ def _remarks(summary: Mapping[str, Any]) -> str:
     return BETWEEN.join(summary.get("remarks", ()))
 
 
-def _folder_name(chosen: Mapping[str, str], seed: int) -> str:
-    parts = [*(f"{key}={value}" for key, value in chosen.items()), f"seed={seed}"]
-    return re.sub(r"[^\w.=,+-]", "_", ",".join(parts))
+def _folder_name(chosen: Sequence[Override], seed: int) -> str:
+    parts = [*(f"{own.key}={own.value}" for own in chosen), f"seed={seed}"]
+    text = ",".join(parts)
+    name = re.sub(r"[^\w.=,+-]", "_", text)
+    if name == text and len(name) <= LONGEST:
+        return name
+    # What is cut or replaced could make two alternatives alike.
+    digest = blake2b(text.encode(), digest_size=6).hexdigest()
+    return f"{name[:LONGEST]},{digest}"

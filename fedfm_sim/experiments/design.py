@@ -17,6 +17,7 @@ import pandas as pd
 
 from fedfm_sim.agents.actions import HONEST
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import choices
 from fedfm_sim.experiments.design_result import Design, in_words
 from fedfm_sim.experiments.workshop import Finished, Plan, Workshop
 from fedfm_sim.mechanisms.theory.deterrence import (
@@ -69,9 +70,7 @@ def design(
         sanction within the bounds deters under any setting.
     """
     if objective not in OBJECTIVES:
-        raise UserError(
-            f"unknown objective '{objective}'; expected one of: {', '.join(OBJECTIVES)}"
-        )
+        raise UserError(f"unknown objective '{objective}'{choices(objective, OBJECTIVES)}")
     if not seeds:
         raise UserError("a design needs at least one seed to measure")
     alternatives = _alternatives(scenario)

@@ -153,14 +153,19 @@ class RunFolder(OwnedFiles):
 
     def _check_free(self) -> None:
         """Refuse a folder in which files that no run wrote have the names of a run's."""
-        others = [own.name for own in (self.path / HISTORY, self.path / ADAPTER) if own.is_file()]
-        if not _is_a_run(self.path):
-            others += [own.name for own in self._left() if not own.name.endswith(PART)]
+        others = self._of_no_run()
         if others:
             raise UserError(
                 f"--out {self.path}: holds '{others[0]}', which no run wrote that this version "
                 "knows of; expected another folder, or that it is moved away"
             )
+
+    def _of_no_run(self) -> list[str]:
+        """Return the names of files that are in a run's way and that no run wrote."""
+        others = [own.name for own in (self.path / HISTORY, self.path / ADAPTER) if own.is_file()]
+        if not _is_a_run(self.path):
+            others += [own.name for own in self._left() if not own.name.endswith(PART)]
+        return others
 
     def _clear(self) -> None:
         """Remove what a run leaves but for the summary; files of other names stay.
@@ -189,6 +194,17 @@ class RunFolder(OwnedFiles):
             return str(_summary(self.path)["identity"]) == self.identity
         except UserError:
             return False
+
+    @property
+    def holds_another_run(self) -> bool:
+        """Whether what is there was made by a run of another identity."""
+        return _is_a_run(self.path) and not self.holds_this_run
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the run can be made here without that anything else goes."""
+        taken = self.holds_another_run or self._of_no_run()
+        return not (taken or self.path.is_file())
 
     @property
     def is_finished(self) -> bool:
@@ -304,8 +320,7 @@ def refuse_another(path: Path, scenario: Scenario, seed: int) -> None:
     UserError
         When the settings, the seed, the files or the version of what is there differ.
     """
-    own = RunFolder(path, identity_of(scenario, seed))
-    if _is_a_run(path) and not own.holds_this_run:
+    if RunFolder(path, identity_of(scenario, seed)).holds_another_run:
         raise UserError(
             f"--resume: {path} holds a run of other settings, seed, files or version; "
             "expected the same, or another --out"

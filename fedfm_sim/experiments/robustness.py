@@ -12,6 +12,7 @@ import torch
 
 from fedfm_sim.agents.actions import HONEST, KINDS
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import choices
 from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.loader import overridden
@@ -84,13 +85,7 @@ def robustness(
     UserError
         When nobody is malicious, or an action or a defence is unknown or does not fit.
     """
-    if not scenario.participants.malicious:
-        raise UserError("participants.malicious: expected at least 1 to attack")
-    variants = {
-        (attack, defence): cell_scenario(scenario, attack, actions, defence, section)
-        for attack, actions in attacks.items()
-        for defence, section in defences.items()
-    }
+    variants = cell_scenarios(scenario, attacks, defences)
     setting = Setting.create(scenario, seed)
     cells = [
         _Cell(*names, FederationModel(variant, seed, like=setting, recording=False))
@@ -122,6 +117,27 @@ def accuracy_lost(frame: pd.DataFrame, honest: str) -> pd.Series:
     return frame["defence"].map(accuracy) - frame["accuracy"]
 
 
+def cell_scenarios(
+    scenario: Scenario,
+    attacks: Mapping[str, Sequence[str]],
+    defences: Mapping[str, Mapping[str, object]],
+) -> dict[tuple[str, str], Scenario]:
+    """Return the scenario of each cell, by attack and defence.
+
+    Raises
+    ------
+    UserError
+        As `robustness`.
+    """
+    if not scenario.participants.malicious:
+        raise UserError("participants.malicious: expected at least 1 to attack")
+    return {
+        (attack, defence): cell_scenario(scenario, attack, actions, defence, section)
+        for attack, actions in attacks.items()
+        for defence, section in defences.items()
+    }
+
+
 def told_attackers(scenario: Scenario, defences: Sequence[str]) -> dict[str, dict[str, object]]:
     """Return a section for each rule; those that ask are told how many attack."""
     attackers = scenario.participants.malicious
@@ -148,8 +164,8 @@ def cell_scenario(
     """
     for name in actions:
         if name not in scenario.action_table:
-            known = ", ".join(scenario.action_table)
-            raise UserError(f"attack '{attack}': unknown action '{name}'; expected one of: {known}")
+            hint = choices(name, scenario.action_table)
+            raise UserError(f"attack '{attack}': unknown action '{name}'{hint}")
     try:
         DEFENCES.build(section)
     except NestedError as error:

@@ -7,18 +7,23 @@ whichever it has: results in the order of the jobs, the same for any engine.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from fedfm_sim.core.progress import Progress, unwatched
+from fedfm_sim.core.progress import Progress, Tell, silent, unwatched
+from fedfm_sim.core.workers import end_with, interrupts_ignored
+from fedfm_sim.experiments.cost import warn_of_cost
 from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.run import run
 from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.scenarios.work import Work, check_work, work_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -54,6 +59,14 @@ class Job(Protocol[T_co]):
     def name(self) -> str:
         """Of its folder; different for all jobs of a study."""
 
+    @property
+    def scenario(self) -> Scenario:
+        """Of which federations are trained."""
+
+    @property
+    def work(self) -> Work:
+        """How much it is to do."""
+
     def execute(self, shelf: Shelf) -> T_co | None:
         """Return the result, made or taken from the shelf; None when it was interrupted."""
 
@@ -76,10 +89,13 @@ class Processes:
 
     def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
         """Iterate over what the function gives for each, in their order."""
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            yield from Parallel(n_jobs=self.jobs, return_as="generator")(
-                delayed(function)(item) for item in items
-            )
+        own = {"initializer": end_with, "initargs": (os.getpid(),)}
+        with parallel_config(backend="loky", inner_max_num_threads=1, **own):
+            with interrupts_ignored():  # workers inherit that: an interrupt is for this process
+                results = Parallel(n_jobs=self.jobs, return_as="generator")(
+                    delayed(function)(item) for item in items
+                )
+            yield from results
 
 
 @dataclass(frozen=True)
@@ -102,11 +118,14 @@ class Workshop:
     engine : Engine
     progress : callable
         Called with (jobs finished, jobs).
+    tell : callable
+        Called with a line on how long jobs are going to take, before they start.
     """
 
     shelf: Shelf = field(default_factory=Shelf)
     engine: Engine = field(default_factory=Processes)
     progress: Progress = unwatched
+    tell: Tell = silent
 
     @classmethod
     def at(
@@ -116,10 +135,11 @@ class Workshop:
         jobs: int = 1,
         progress: Progress = unwatched,
         reports: bool = False,
+        tell: Tell = silent,
     ) -> Workshop:
         """Return a workshop that keeps runs in a folder, in so many processes."""
         shelf = Shelf(None if folder is None else Path(folder), resume, reports)
-        return cls(shelf, Processes(jobs), progress)
+        return cls(shelf, Processes(jobs), progress, tell)
 
     def make(self, jobs: Sequence[Job[T]]) -> list[T]:
         """Execute all jobs, in their order.
@@ -128,7 +148,14 @@ class Workshop:
         ------
         KeyboardInterrupt
             When one is interrupted; those before it are kept.
+        UserError
+            When one could not end, before any is begun.
         """
+        for job in jobs:
+            check_work(job.scenario)
+        if self.tell is not silent:
+            at_once = self.engine.jobs if isinstance(self.engine, Processes) else 1
+            warn_of_cost([(job.scenario, job.work) for job in jobs], self.tell, at_once)
         made: list[T] = []
         self.progress(0, len(jobs))
         for done in self.engine.map(_Execute[T](self.shelf), jobs):
@@ -153,6 +180,11 @@ class Plan:
     name: str
     scenario: Scenario
     seed: int
+
+    @property
+    def work(self) -> Work:
+        """How much it is to do."""
+        return work_of(self.scenario)
 
     def execute(self, shelf: Shelf) -> Finished | None:
         """Return the finished run; None when it was interrupted."""
@@ -194,6 +226,12 @@ class Cells:
     seed: int
     what: tuple[Any, ...]
     made_by: Callable[[Cells], pd.DataFrame]
+
+    @property
+    def work(self) -> Work:
+        """How much it is to do, if nothing is shared: a federation for each cell."""
+        cells = prod(len(names) for names in self.what if isinstance(names, tuple))
+        return Work(cells * self.scenario.rounds * self.scenario.participants.count)
 
     def execute(self, shelf: Shelf) -> pd.DataFrame:
         """Return the table, made or taken from the shelf."""

@@ -102,7 +102,7 @@ class Aggregate:
     residual : float
         What folding to the adapter's rank lost, as a share of the change's norm.
     dropped : (K,) bool array
-        Whose upload never arrived; nobody's unless given.
+        True for each upload that never arrived; all False unless given.
     """
 
     adapter: Tensor

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import choices
 
 Domain = Callable[[Tensor, np.random.Generator], Tensor]
 
@@ -99,5 +100,5 @@ DOMAINS: dict[str, Domain] = {
 def domain(name: str) -> Domain:
     """Return the domain called ``name``; `UserError` when there is none."""
     if name not in DOMAINS:
-        raise UserError(f"unknown domain '{name}'; expected one of: {', '.join(DOMAINS)}")
+        raise UserError(f"unknown domain '{name}'{choices(name, DOMAINS)}")
     return DOMAINS[name]

@@ -33,14 +33,15 @@ from fedfm_sim.learning.domains import DOMAINS, domain
 from fedfm_sim.learning.examples import Examples
 
 Parts = list[Index]
-Share = Field(default=0.0, ge=0, le=1)
 
 
 class DataSettings(Settings):
     """The data set, its partition and the ways in which shards differ."""
 
-    name: str = "digits"
-    partition: Literal["iid", "dirichlet", "quantity"] = "iid"
+    name: str = Field(default="digits", description="of the data set")
+    partition: Literal["iid", "dirichlet", "quantity"] = Field(
+        default="iid", description="alike; classes skewed by alpha; sizes skewed by alpha"
+    )
     alpha: float = Field(default=0.5, gt=0, description="Dirichlet concentration; small is skewed")
     domains: tuple[str, ...] = Field(
         default_factory=lambda given: usual_domains(given.get("name", "")),
@@ -51,10 +52,19 @@ class DataSettings(Settings):
     label_noise: float | tuple[float, ...] = Field(
         default=0.0, description="share of wrong labels; several go round the participants"
     )
-    duplicates: float = Share
-    concept_shift: float = Share
-    arrival: Literal["at-once", "gradual"] = "at-once"
-    drift: bool = False
+    duplicates: float = Field(
+        default=0.0, ge=0, le=1, description="share of each shard that repeats its other examples"
+    )
+    concept_shift: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of participants who read each label as the next class",
+    )
+    arrival: Literal["at-once", "gradual"] = Field(
+        default="at-once", description="all data from the first round on, or more each round"
+    )
+    drift: bool = Field(default=False, description="images move to the own domain over the rounds")
     secrets: int = Field(default=0, ge=0, description="notes that tell the participant's code")
 
     @field_validator("name")

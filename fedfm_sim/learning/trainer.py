@@ -41,10 +41,12 @@ class TrainingSettings(Settings):
         "Poisson sampling: each step draws every example by itself, and adds Gaussian noise"
     )
 
-    epochs: int = Field(default=2, ge=1, le=1000)
-    batch_size: int = Field(default=16, ge=1, le=4096)
-    learning_rate: float = Field(default=5e-3, gt=0)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    epochs: int = Field(default=2, ge=1, le=1000, description="passes over the shard in a round")
+    batch_size: int = Field(default=16, ge=1, le=4096, description="examples in a step")
+    learning_rate: float = Field(default=5e-3, gt=0, description="of the optimizer")
+    optimizer: Literal["adamw", "sgd"] = Field(
+        default="adamw", description="of local training, begun anew in each round"
+    )
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled; AdamW only")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm of a participant's gradient")
     proximal: float = Field(default=0.0, ge=0, description="mu of FedProx (Li et al. 2020)")

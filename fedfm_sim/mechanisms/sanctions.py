@@ -38,7 +38,7 @@ class Sanctions(Settings):
     watch_rate : float
         Probability that a sold copy of the model is found, in [0, 1].
     theft_fine : float
-        Money that is owed by whom a found copy is traced to.
+        Money that a participant owes when a found copy is traced to it.
 
     Raises
     ------

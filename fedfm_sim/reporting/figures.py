@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from fedfm_sim.agents.actions import KINDS
 from fedfm_sim.agents.ledger import LINES
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import choices
 from fedfm_sim.reporting.palette import colour_of, colours_of
 from fedfm_sim.reporting.results import Outcome, Run
 
@@ -221,4 +222,4 @@ def on_new_axes(
 def known(name: str, figures: Iterable[str]) -> None:
     """Raise a `UserError` when there is no figure of that name."""
     if name not in figures:
-        raise UserError(f"unknown figure '{name}'; expected one of: {', '.join(figures)}")
+        raise UserError(f"unknown figure '{name}'{choices(name, figures)}")

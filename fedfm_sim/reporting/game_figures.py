@@ -8,7 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from fedfm_sim.games.dynamics import Trajectory
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals
@@ -74,7 +76,7 @@ def draw_deterrence(table: pd.DataFrame) -> Figure:
         for _, own in table.iterrows():
             row, column = rows.index(own["attack"]), columns.index(own["defence"])
             shades[row, column] = shade = np.log2(np.clip(own["ratio"], 1 / 8, 8))
-            text = _ratio(float(own["ratio"]), float(own["low"]), float(own["high"]))
+            text = _ratio_in_words(float(own["ratio"]), float(own["low"]), float(own["high"]))
             colour = "white" if abs(shade) > 2 else "black"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         image = axes.imshow(shades, cmap="RdBu", vmin=-3, vmax=3, aspect="auto")
@@ -85,6 +87,16 @@ def draw_deterrence(table: pd.DataFrame) -> Figure:
         bar = figure.colorbar(image, ax=axes, ticks=range(-3, 4), shrink=0.8)
         bar.ax.set_yticklabels(["\u2264 1/8", "1/4", "1/2", "1", "2", "4", "\u2265 8"])
     return figure
+
+
+def _ratio_in_words(ratio: float, low: float, high: float) -> str:
+    """Return a ratio and its interval, if any; one that is infinite throughout brings nothing."""
+    if np.isinf(low) or (np.isinf(ratio) and np.isnan(low)):
+        return "brings\nnothing"
+    if np.isnan(low):
+        return f"{ratio:.2f}"
+    end = f"to {high:.2f}" if np.isfinite(high) else "and more"
+    return f"{ratio:.2f}\n{low:.2f} {end}" if np.isfinite(ratio) else f"{low:.2f}\nand more"
 
 
 def draw_best_replies(
@@ -158,6 +170,7 @@ def draw_trajectories(
             for own in equilibria:
                 left.axhline(own[0], color="black", ls=":", lw=1)
             left.set(xscale="log", xlabel="step", ylabel=f"share of {names[0]}", ylim=(-0.02, 1.02))
+            _plain_powers(left.xaxis)
         else:
             _frame(left, [names[m] for m in most])
             for own in equilibria:
@@ -166,8 +179,16 @@ def draw_trajectories(
         left.legend(fontsize=8)
         right.set(xscale="log", yscale="log", xlabel="step", ylabel="largest regret, money",
                   ylim=(1e-4 * game.scale, None))  # fmt: skip
+        _plain_powers(right.xaxis, right.yaxis)
         right.set_title("How far from an equilibrium")
     return figure
+
+
+def _plain_powers(*axes: Axis) -> None:
+    """Write powers of ten as 1e-05: the style reads no formulas, as users' texts have dollars."""
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def draw_front(front: pd.DataFrame) -> Figure:
@@ -185,14 +206,6 @@ def draw_front(front: pd.DataFrame) -> Figure:
         axes.set_title("Utility of all, the server included, against cost")
         axes.legend(fontsize=8)
     return figure
-
-
-def _ratio(value: float, low: float, high: float) -> str:
-    """Return a ratio and its interval in two lines."""
-    if np.isinf(low):
-        return "brings\nnothing"
-    ends = "" if np.isnan(low) else f"\n{low:.2f} to {high:.2f}"
-    return f"{value:.2f}{ends}".replace("inf", "\u221e")
 
 
 _ARROW = {

@@ -10,6 +10,7 @@ from fedfm_sim.core.files import write_text
 from fedfm_sim.reporting.figures import FIGURES, draw
 from fedfm_sim.reporting.page import picture, render
 from fedfm_sim.reporting.results import Run
+from fedfm_sim.reporting.sources import sources_of
 from fedfm_sim.reporting.tables import privacy_statement
 from fedfm_sim.scenarios.lock import to_toml
 
@@ -27,6 +28,7 @@ def write_report(result: Run, path: Path) -> Path:
         else None,
         number=lambda value: "\N{EN DASH}" if value != value else f"{value:.3f}",
         privacy=privacy_statement,
+        sources=sources_of(result.scenario),
         lock=to_toml(result.scenario, result.seed),
     )
     write_text(path, page)

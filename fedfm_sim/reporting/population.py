@@ -12,12 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
 from fedfm_sim.reporting.figures import STYLE, on_new_axes, whole_numbers
 from fedfm_sim.reporting.page import Section, write_page
 from fedfm_sim.reporting.palette import colours_of
 from fedfm_sim.reporting.results import PopulationRun
+from fedfm_sim.reporting.sources import sources_of
+from fedfm_sim.reporting.terminal import print_table
 from fedfm_sim.scenarios.lock import to_toml
 
 #: Rows of the printed table; a longer run is thinned out.
@@ -27,23 +28,23 @@ SHOWN = 12
 def print_population(result: PopulationRun, console: Console) -> None:
     """Print shares and outcomes by round, and what the surface misses by."""
     actions = result.actions
-    table = Table(title="What they choose, and what it leads to", box=None, padding=(0, 0, 0, 1))
-    for name in ("round", *actions, "accuracy", "attack success", "lost", "utility"):
-        table.add_column(name.replace("-", " "), justify="right")
+    named = ("round", *actions, "accuracy", "attack success", "lost", "utility")
     every = max(1, -(-len(result.rounds) // SHOWN))
     last = len(result.rounds) - 1
-    for place, (_, row) in enumerate(result.rounds.iterrows()):
-        if place % every == 0 or place == last:
-            success = max(row[f"success:{name}"] for name in actions)
-            table.add_row(
-                f"{row['round']:.0f}",
-                *(f"{row[f'share:{name}']:.1%}" for name in actions),
-                f"{row['accuracy']:.1%}",
-                f"{success:.1%}",
-                "" if isnan(row["accuracy_lost"]) else f"{row['accuracy_lost']:.1%}",
-                f"{row['utility']:.3f}",
-            )
-    console.print(table)
+    rows = [
+        [
+            f"{row['round']:.0f}",
+            *(f"{row[f'share:{name}']:.1%}" for name in actions),
+            f"{row['accuracy']:.1%}",
+            f"{max(row[f'success:{name}'] for name in actions):.1%}",
+            "" if isnan(row["accuracy_lost"]) else f"{row['accuracy_lost']:.1%}",
+            f"{row['utility']:.3f}",
+        ]
+        for place, (_, row) in enumerate(result.rounds.iterrows())
+        if place % every == 0 or place == last
+    ]
+    title = "What they choose, and what it leads to"
+    print_table(console, [name.replace("-", " ") for name in named], rows, title)
     console.print(money_line(result))
     console.print(measured_line(result))
 
@@ -141,6 +142,7 @@ def write_population_report(result: PopulationRun, path: Path) -> Path:
             Section("What they choose in the last round", table=last),
             Section("Where the outcomes come from", measured_line(result) + ".", table=errors),
             Section("The runs behind them", table=pd.DataFrame(measured["runs"])),
+            Section("Sources", table=sources_of(result.scenario)),
             Section("The scenario in full", listing=to_toml(result.scenario, result.seed)),
         ],
     )

@@ -7,18 +7,18 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from fedfm_sim.core.intervals import Estimate
 from fedfm_sim.reporting.results import Leaving, Run
+from fedfm_sim.reporting.terminal import print_table
 
 
 def print_result(result: Run, console: Console) -> None:
     """Print utilities by kind, accuracy by round, what attacks did and epsilon*."""
     summary = result.summary
     if len(result.participants):
-        console.print(_by_kind(result))
-        console.print(_by_round(result))
+        _print_by_kind(result, console)
+        _print_by_round(result, console)
     console.print(model_line(summary))
     if result.departure is not None:
         print_departure(result.departure, console)
@@ -101,10 +101,12 @@ def remark_lines(summary: Mapping[str, Any]) -> list[str]:
 def print_departure(departure: Leaving, console: Console) -> None:
     """Print executors beside retraining, and shares before and after."""
     print_forgetting(departure.table, console)
-    shares = Table("participant", "share before", "after", title="Settled again, money", box=None)
-    for _, row in departure.shares.iterrows():
-        shares.add_row(f"{row['participant']:.0f}", f"{row['before']:.2f}", f"{row['after']:.2f}")
-    console.print(shares)
+    shares = [
+        [f"{row['participant']:.0f}", f"{row['before']:.2f}", f"{row['after']:.2f}"]
+        for _, row in departure.shares.iterrows()
+    ]
+    headings = ("participant", "share before", "after")
+    print_table(console, headings, shares, "Settled again, money")
     chosen = departure.summary
     console.print(
         f"forgotten by {chosen['executor']} for {chosen['money']:.2f} money (retraining costs "
@@ -136,57 +138,43 @@ def _rate(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
-def _by_kind(result: Run) -> Table:
+def _print_by_kind(result: Run, console: Console) -> None:
     means = result.by_kind()
-    table = Table(title="Mean per participant and round")
-    table.add_column("kind")
-    for name in means.columns:
-        table.add_column(name, justify="right")
-    for kind, row in means.iterrows():
-        table.add_row(str(kind), *(f"{value:.3f}" for value in row))
-    return table
+    rows = [[str(kind), *(f"{value:.3f}" for value in row)] for kind, row in means.iterrows()]
+    print_table(console, ["kind", *means.columns], rows, "Mean per participant and round")
 
 
-def _by_round(result: Run) -> Table:
-    table = Table(title="The shared model")
-    for name in (
-        "round",
-        "accuracy",
-        "attack success",
-        "accuracy lost",
-        "price",
-        "paid",
-        "fines",
-        "convicted",
-    ):
-        table.add_column(name, justify="right")
-    for row in result.rounds.itertuples():
-        table.add_row(
-            str(row.round),
-            f"{row.accuracy:.1%}",
-            f"{row.attack_success:.1%}",
-            f"{row.accuracy_lost:.1%}",
-            f"{row.price:.4f}",
-            f"{row.payments:.2f}",
-            f"{row.fines:.2f}",
-            str(row.convicted),
-        )
-    return table
+#: Columns of the table of rounds: headings and formats.
+ROUNDS = {
+    "round": ("round", "{}"),
+    "accuracy": ("accuracy", "{:.1%}"),
+    "attack_success": ("attack success", "{:.1%}"),
+    "accuracy_lost": ("accuracy lost", "{:.1%}"),
+    "price": ("price", "{:.4f}"),
+    "payments": ("paid", "{:.2f}"),
+    "fines": ("fines", "{:.2f}"),
+    "convicted": ("convicted", "{}"),
+}
+
+
+def _print_by_round(result: Run, console: Console) -> None:
+    rows = [
+        [form.format(getattr(row, name)) for name, (_, form) in ROUNDS.items()]
+        for row in result.rounds.itertuples()
+    ]
+    print_table(console, [heading for heading, _ in ROUNDS.values()], rows, "The shared model")
 
 
 def print_comparison(cells: pd.DataFrame, headings: Mapping[str, str], console: Console) -> None:
     """Print one row per alternative, one column per measure, from cells in words."""
-    table = Table(
-        title="Mean over seeds, with 95 % intervals (paid, U and epsilon* in money)", box=None
-    )
-    for name in cells.index.names:
-        table.add_column(str(name), no_wrap=True)
-    for name in cells.columns:
-        table.add_column(headings[name], justify="right")
-    for index, row in cells.iterrows():
-        keys = index if isinstance(index, tuple) else (index,)
-        table.add_row(*map(str, keys), *row)
-    console.print(table)
+    rows = [
+        [*map(str, index if isinstance(index, tuple) else (index,)), *row]
+        for index, row in cells.iterrows()
+    ]
+    keys = list(map(str, cells.index.names))
+    named = [*keys, *(headings[name] for name in cells.columns)]
+    title = "Mean over seeds, with 95 % intervals (paid, U and epsilon* in money)"
+    print_table(console, named, rows, title, keys=len(keys))
 
 
 #: Columns of an unlearning comparison: heading and format.
@@ -214,12 +202,10 @@ def forgetting_headings(table: pd.DataFrame) -> dict[str, str]:
 
 def print_forgetting(table: pd.DataFrame, console: Console) -> None:
     """Print unlearned models beside the original and the retrained one."""
-    shown = Table(title="Measured beside retraining without the data", box=None)
-    shown.add_column("executor", no_wrap=True)
     columns = forgetting_headings(table)
-    for heading in columns.values():
-        shown.add_column(heading, justify="right")
-    for _, row in table.iterrows():
-        cells = (FORGETTING[name][1].format(row[name]) for name in columns)
-        shown.add_row(str(row["executor"]), *cells)
-    console.print(shown)
+    rows = [
+        [str(row["executor"]), *(FORGETTING[name][1].format(row[name]) for name in columns)]
+        for _, row in table.iterrows()
+    ]
+    title = "Measured beside retraining without the data"
+    print_table(console, ["executor", *columns.values()], rows, title)

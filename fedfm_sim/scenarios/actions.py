@@ -7,6 +7,7 @@ from typing import Any
 
 from fedfm_sim.agents.policies import Fixed, Policy
 from fedfm_sim.core.action import Action
+from fedfm_sim.core.keys import choices, shortened
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.security.attacks import ATTACKS, Attack
 
@@ -44,8 +45,9 @@ def check_names(names: Iterable[str], known: Iterable[str], *location: str) -> N
     allowed = tuple(known)
     for name in names:
         if name not in allowed:
-            expected = ", ".join(allowed)
-            raise NestedError(location, f"unknown action '{name}'; expected one of: {expected}")
+            raise NestedError(
+                location, f"unknown action '{shortened(name)}'{choices(name, allowed)}"
+            )
 
 
 def check_policy(policy: Policy, names: Iterable[str]) -> None:

@@ -4,63 +4,64 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.keys import unknown_key
+from fedfm_sim.core.keys import shortened, unfit, unknown_key
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.scenarios.lock import VERSION
+from fedfm_sim.scenarios.names import CATALOGUE, catalogue, find
 from fedfm_sim.scenarios.outcomes import table_at
+from fedfm_sim.scenarios.overrides import Override, blamed
 from fedfm_sim.scenarios.schema import Scenario, backbone_at
+from fedfm_sim.scenarios.work import check_work
+
+__all__ = ["CATALOGUE", "catalogue", "load_lock", "load_run", "load_scenario", "overridden",
+           "parse_scenario"]  # fmt: skip
 
 S = TypeVar("S", bound=Scenario)
 
-CATALOGUE = Path(__file__).parent / "catalogue"
 
-
-def catalogue() -> dict[str, str]:
-    """Return the catalogue's scenario names and their one-line descriptions."""
-    return {
-        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["description"]
-        for path in sorted(CATALOGUE.glob("*.toml"))
-    }
-
-
-def load_scenario(source: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+def load_scenario(source: str | Path, overrides: Sequence[str | Override] = ()) -> Scenario:
     """Return the scenario of a catalogue name or a TOML path; of a lock file, without its seed.
 
     Parameters
     ----------
     source : str or Path
         A catalogue name ("quickstart") or the path of a TOML file.
-    overrides : sequence of str
+    overrides : sequence of str or Override
         Such as "participants.malicious=3" or "mechanism.name=posted-price";
         the value is read as TOML, or as text where it is not TOML.
 
     Raises
     ------
     UserError
-        Naming the file, the key and what was expected.
+        Naming the file, or the override that is to blame, the key and what was expected.
     """
     return _load(source, overrides)[0]
 
 
 def load_run(
-    source: str | Path, overrides: Sequence[str] = (), seed: int | None = None
+    source: str | Path, overrides: Sequence[str | Override] = (), seed: int | None = None
 ) -> tuple[Scenario, int]:
     """Return a scenario, and the seed given; else the lock file's own, else 0.
 
     Raises
     ------
     UserError
-        As `load_scenario`.
+        As `load_scenario`, when the seed is negative, and when more coalitions would be valued
+        than can be.
     """
     scenario, locked = _load(source, overrides)
-    return scenario, next(one for one in (seed, locked, 0) if one is not None)
+    check_work(scenario)
+    chosen = next(one for one in (seed, locked, 0) if one is not None)
+    if chosen < 0:
+        raise UserError(f"--seed {chosen}: expected an integer of at least 0")
+    return scenario, chosen
 
 
 def load_lock(path: str | Path) -> tuple[Scenario, int]:
@@ -92,40 +93,44 @@ def overridden(scenario: S, values: Mapping[str, Any], origin: str = "") -> S:
     """
     content = scenario.model_dump(mode="json", exclude_none=True)
     for key, value in values.items():
-        _put(content, key.split("."), value, f"{origin or scenario.name}: {key}")
+        Override(key, value, f"{origin or scenario.name}: {key}").apply(content)
     return _parsed(type(scenario), content, origin or scenario.name)
 
 
-def _load(source: str | Path, overrides: Sequence[str]) -> tuple[Scenario, int | None]:
+def _load(source: str | Path, overrides: Sequence[str | Override]) -> tuple[Scenario, int | None]:
     """Return the scenario, and the seed where the file is a lock file."""
-    path = _find(str(source))
+    path = find(str(source))
     content = _read(path)
     _locate(content, path.parent)
-    for override in overrides:
-        _apply(content, override)
-    seed = _unlocked(content, path)
-    return parse_scenario(content, str(path)), seed
+    own = [Override.parse(one) if isinstance(one, str) else one for one in overrides]
+    changed = deepcopy(content)
+    for override in own:
+        override.apply(changed)
+    seed = _unlocked(changed, path)
+    try:
+        return Scenario.model_validate(changed), seed
+    except ValidationError as error:
+        location, message = _wrong(Scenario, error)
+        _unlocked(content, path)
+        guilty = blamed(own, location) if own and _is_valid(content) else path
+        raise UserError(f"{guilty}: {_line(location, message)}") from error
 
 
-def _find(source: str) -> Path:
-    named = CATALOGUE / f"{source}.toml"
-    if "/" not in source and named.is_file():
-        return named
-    path = Path(source)
-    if path.is_file():
-        return path
-    raise UserError(
-        f"{source}: no such scenario; expected a TOML file or one of: {', '.join(catalogue())}"
-    )
+def _is_valid(content: Mapping[str, Any]) -> bool:
+    try:
+        Scenario.model_validate(content)
+    except ValidationError:
+        return False
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't be read: {error}") from error
+    except (ValueError, RecursionError) as error:  # of numbers and nesting beyond measure, too
+        raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
 def _locate(content: dict[str, Any], folder: Path) -> None:
@@ -149,44 +154,26 @@ def _unlocked(content: dict[str, Any], path: Path) -> int | None:
     return seed
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise UserError(f"--set {override}: expected key=value, such as participants.malicious=3")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    _put(content, parts, value, f"--set {override}")
-
-
-def _put(content: dict[str, Any], parts: Sequence[str], value: Any, said: str) -> None:
-    *sections, last = parts
-    for part in sections:
-        inner = content.setdefault(part, {})
-        if isinstance(inner, str):  # a plug-in that is only named
-            inner = content[part] = {"name": inner}
-        if not isinstance(inner, dict):
-            raise UserError(f"{said}: '{part}' holds a value, not a table")
-        content = inner
-    content[last] = value
-
-
 def _parsed(schema: type[S], content: Mapping[str, Any], origin: str) -> S:
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{origin}: {_one_line(schema, error.errors()[0])}") from error
+        raise UserError(f"{origin}: {_line(*_wrong(schema, error))}") from error
 
 
-def _one_line(schema: type[BaseModel], error: ErrorDetails) -> str:
-    location, message = list(error["loc"]), f"{error['msg']}, got {error['input']!r}"
+def _wrong(schema: type[BaseModel], errors: ValidationError) -> tuple[list[str], str]:
+    """Return where the first thing that is wrong is, and what is wrong with it."""
+    error = errors.errors()[0]
+    location, message = list(error["loc"]), unfit(error)
     if error["type"] == "extra_forbidden":
         message = unknown_key(schema, location)
     elif error["type"] == "value_error":
         cause = error["ctx"]["error"]
         location += cause.location if isinstance(cause, NestedError) else ()
         message = str(cause)
-    key = ".".join(str(part) for part in location if part != "[key]")
-    return f"{key}: {message}".removeprefix(": ").replace("\n", " ")
+    return [str(part) for part in location if part != "[key]"], message
+
+
+def _line(location: Sequence[str], message: str) -> str:
+    key = shortened(".".join(location))
+    return " ".join(f"{key}: {message}".removeprefix(": ").split())

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from fedfm_sim.core.chosen import Chosen
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import found
+from fedfm_sim.core.keys import choices
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.mechanisms.protocol import Mechanism
 from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
@@ -51,7 +52,9 @@ class OutcomeSettings(Settings):
     They choose between the actions that the table's runs were measured under.
     """
 
-    source: Literal["trained", "measured"] = "trained"
+    source: Literal["trained", "measured"] = Field(
+        default="trained", description="live training, or a surface fitted to measured runs"
+    )
     table: str | None = Field(
         default=None, description="of measured runs: the name of a shipped one, or a path"
     )
@@ -73,8 +76,9 @@ class OutcomeSettings(Settings):
         shipped = _shipped(self.table or "")
         path = shipped if shipped.is_file() else Path(self.table or "")
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.parquet")))
-            raise UserError(f"outcomes.table: no file '{self.table}'; expected a path or: {known}")
+            known = sorted(p.stem for p in SHIPPED.glob("*.parquet"))
+            hint = choices(self.table, known).replace("one of", "a path or one of", 1)
+            raise UserError(f"outcomes.table: no file '{self.table}'{hint}")
         return path
 
     def check(self, scenario: Checked) -> None:

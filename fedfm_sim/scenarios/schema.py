@@ -43,9 +43,12 @@ class Scenario(Settings):
     """A whole simulation, but for its seed."""
 
     name: str = Field(default="scenario", description="tells the draws of scenarios apart")
-    description: str = ""
-    rounds: int = Field(default=10, ge=1, le=100_000)
-    backbone: str = "digits-vit"
+    description: str = Field(default="", description="one line, for lists and reports")
+    rounds: int = Field(default=10, ge=1, le=100_000, description="of training and payment")
+    backbone: str = Field(
+        default="digits-vit",
+        description="a shipped one, a folder in transformers' format, or a hub id",
+    )
     participants: Participants = Participants()
     data: DataSettings = DataSettings()
     lora: LoraSettings = LoraSettings(rank=8, alpha=16.0)
@@ -58,10 +61,10 @@ class Scenario(Settings):
         default_factory=dict, description="parameters of a mechanism wherever it is only named"
     )
     mechanism: Annotated[Chosen[Mechanism], Slot(MECHANISMS, "mechanisms")] = Field(
-        "posted-price", validate_default=True
+        "posted-price", validate_default=True, description="who is paid what"
     )
     defence: Annotated[Chosen[AggregationRule], Slot(DEFENCES)] = Field(
-        "fedavg", validate_default=True
+        "fedavg", validate_default=True, description="how the server aggregates"
     )
     protection: Annotated[Chosen[Protection], Slot(PROTECTIONS)] = Field(
         "none", validate_default=True, description="what everybody does to what it sends"
@@ -69,7 +72,9 @@ class Scenario(Settings):
     leakage: Annotated[Chosen[LeakageMeasure], Slot(LEAKAGE)] = Field(
         "loss-threshold", validate_default=True, description="how P_k is measured"
     )
-    watermark: Annotated[Chosen[Watermark], Slot(WATERMARKS)] = Field("none", validate_default=True)
+    watermark: Annotated[Chosen[Watermark], Slot(WATERMARKS)] = Field(
+        "none", validate_default=True, description="how owners mark the model"
+    )
     removals: Annotated[dict[str, Chosen[Removal]], Parameters(REMOVALS)] = Field(
         default_factory=dict, description="parameters of a removal wherever an action names it"
     )

@@ -18,9 +18,11 @@ from fedfm_sim.security.unlearning import EXECUTORS
 class Participants(Settings):
     """How many take part, and of which kinds; the rest are honest."""
 
-    count: int = Field(default=10, ge=1, le=10_000_000)
-    semi_honest: int = Field(default=0, ge=0)
-    malicious: int = Field(default=0, ge=0)
+    count: int = Field(default=10, ge=1, le=10_000_000, description="of all kinds together")
+    semi_honest: int = Field(
+        default=0, ge=0, description="how many keep to the protocol and may snoop"
+    )
+    malicious: int = Field(default=0, ge=0, description="how many may break the protocol")
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -45,7 +47,9 @@ class Participants(Settings):
 class ContributionSettings(Settings):
     """Valuing the round's coalition game: ``2**n`` evaluations a round where exact."""
 
-    schemes: tuple[str, ...] = ("shapley", "least-core")
+    schemes: tuple[str, ...] = Field(
+        default=("shapley", "least-core"), description="by which contributions are valued"
+    )
     budget: int = Field(default=200, ge=1, description="coalitions of a sampled scheme")
     every: int = Field(default=1, ge=0, description="rounds between valuations; 0 never")
     examples: int = Field(default=100, ge=1, description="validation examples per evaluation")
@@ -74,15 +78,18 @@ class DeviationSettings(Settings):
     Of the actions listed, each participant is tried with those of its own action set.
     """
 
-    actions: tuple[str, ...] = (
-        "contribute",
-        "contribute-half",
-        "free-ride",
-        "label-flip",
-        "backdoor",
-        "stay-out",
+    actions: tuple[str, ...] = Field(
+        default=(
+            "contribute",
+            "contribute-half",
+            "free-ride",
+            "label-flip",
+            "backdoor",
+            "stay-out",
+        ),
+        description="what each participant's own action is measured against",
     )
-    rounds: int = Field(default=3, ge=0)
+    rounds: int = Field(default=3, ge=0, description="how many last rounds; 0: none")
     within_sets: bool = Field(
         default=True, description="only actions of a participant's own set, not all for everybody"
     )
@@ -98,8 +105,11 @@ class DepartureSettings(Settings):
     The server tries the executors and takes the cheapest that is as good as retraining.
     """
 
-    participant: int = Field(default=0, ge=0)
-    executors: tuple[str, ...] = ("fine-tune", "federaser", "adapter-negation", "distillation")
+    participant: int = Field(default=0, ge=0, description="who leaves, from 0")
+    executors: tuple[str, ...] = Field(
+        default=("fine-tune", "federaser", "adapter-negation", "distillation"),
+        description="methods of unlearning that the server tries",
+    )
     tolerance: float = Field(
         default=0.05, ge=0, description="points by which any measure may miss the retrained one's"
     )

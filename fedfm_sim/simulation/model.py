@@ -20,6 +20,7 @@ from fedfm_sim.mechanisms.accounts import AccountBook
 from fedfm_sim.mechanisms.reputation import Reputation
 from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.scenarios.work import check_work
 from fedfm_sim.security.unlearning.past_round import PastRound
 from fedfm_sim.simulation import deviations
 from fedfm_sim.simulation.records import Records, contributions, participant_rows, round_row
@@ -64,6 +65,7 @@ class FederationModel(mesa.Model):  # type: ignore[misc]
         like: Setting | None = None,
         recording: bool = True,
     ) -> None:
+        check_work(scenario)
         super().__init__(rng=seed)
         self.setting = Setting.create(scenario, seed, like)
         count = self.setting.participants

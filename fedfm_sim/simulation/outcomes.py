@@ -15,6 +15,7 @@ import numpy as np
 
 from fedfm_sim.core.arrays import Array, Index
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import choices
 from fedfm_sim.scenarios.actions import attack_of
 from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
@@ -183,8 +184,8 @@ def check_actions(scenario: Scenario, actions: Sequence[str]) -> None:
         )
     for name in actions:
         if name not in scenario.action_table:
-            known = ", ".join(scenario.action_table)
-            raise UserError(f"outcomes: unknown action '{name}'; expected one of: {known}")
+            hint = choices(name, scenario.action_table)
+            raise UserError(f"outcomes: unknown action '{name}'{hint}")
         action = scenario.action_table[name]
         attack = attack_of(action)
         alone = action.snoop or action.sell or action.report or action.share == 0

@@ -14,7 +14,7 @@ from fedfm_sim.simulation.setting import Setting
 
 
 def marks_read(setting: Setting) -> dict[str, Any] | None:
-    """Return how well owners can claim the final adapter; None where nobody is to.
+    """Return how well owners can claim the final adapter; None without a watermark.
 
     ``detection`` is the mean share of bits or triggers that are as the keys say, ``standing``
     the share of claims that stand.

@@ -21,8 +21,8 @@ class Settlement:
     """Who was audited and found out, and what the round was worth to each.
 
     A convicted participant gets no payment and pays the fine. A true report earns the
-    bounty, a false one costs the fee. Each found copy costs whom it is traced to a fine.
-    What nobody asks for is not measured.
+    bounty, a false one costs the fee. A participant to whom a found
+    copy is traced pays a fine. Only what is asked for is measured.
 
     Attributes
     ----------

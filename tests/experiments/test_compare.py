@@ -30,10 +30,10 @@ def test_alternatives_are_the_runs_one_would_make_by_hand(tmp_path: Path) -> Non
         "quickstart", {"mechanism.price": prices}, [0, 1], SMALL, Workshop.at(tmp_path)
     )
     assert result.runs[["mechanism.price", "seed"]].to_numpy().tolist() == [
-        ["0.01", 0],
-        ["0.01", 1],
-        ["0.02", 0],
-        ["0.02", 1],
+        [0.01, 0],
+        [0.01, 1],
+        [0.02, 0],
+        [0.02, 1],
     ]
     alone = fs.run("quickstart", 1, overrides=[*SMALL, "mechanism.price=0.02"]).summary
     assert result.runs["payments"].iloc[3] == alone["payments"]

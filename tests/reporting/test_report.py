@@ -16,6 +16,7 @@ from rich.console import Console
 
 import fedfm_sim as fs
 from fedfm_sim.reporting.figures import FIGURES
+from fedfm_sim.reporting.sources import sources_of
 from fedfm_sim.reporting.tables import print_result
 
 
@@ -105,3 +106,10 @@ def test_what_was_spent_of_privacy_is_said_with_what_it_assumes(
     assert stated["adjacency"].endswith("example")
     assert f"{stated['also']['epsilon_of_uploads']:.2f} towards who sees single uploads" in page
     json.dumps(result.summary, allow_nan=False)
+
+
+def test_the_report_cites_where_the_rules_were_published(result: Any) -> None:
+    cited = sources_of(result.scenario).set_index("name")["source"]
+    assert cited["posted-price"] == "Zhan et al., IEEE Internet of Things Journal 2020"
+    assert {"fedavg", "loss-threshold", "shapley", "least-core", "backdoor"} <= set(cited.index)
+    assert "none" not in cited.index

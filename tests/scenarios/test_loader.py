@@ -10,6 +10,7 @@ from fedfm_sim.core.errors import UserError
 from fedfm_sim.scenarios import Scenario, catalogue, load_scenario
 from fedfm_sim.scenarios.loader import CATALOGUE
 from fedfm_sim.scenarios.lock import to_toml
+from fedfm_sim.scenarios.overrides import alternatives
 
 MISTAKES = {
     "participants.malicous=3": ("participants.malicous", "semi_honest"),
@@ -19,7 +20,10 @@ MISTAKES = {
     "mechanism=foo": ("mechanism.name", "posted-price"),
     "defence=multikrum": ("defence.name", "did you mean 'multi-krum'"),
     "policies.honest.name=x": ("policies.honest.name", "best-response"),
-    "policies.evil.name=logit": ("policies.evil", "'malicious'"),
+    "policies.evil.name=logit": (
+        "policies.evil",
+        "expected one of: honest, semi-honest, malicious",
+    ),
     "prices.compute=nan": ("prices.compute", "finite"),
     "prices.compute=-1": ("prices.compute", "greater than or equal to 0"),
     'data.domains=["x"]': ("data.domains", "inverted"),
@@ -37,12 +41,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("override", MISTAKES)
-def test_a_mistake_is_one_line_with_file_key_and_expectation(override: str) -> None:
+def test_a_mistake_is_one_line_with_its_option_key_and_expectation(override: str) -> None:
     key, expected = MISTAKES[override]
     with pytest.raises(UserError) as caught:
         load_scenario("quickstart", [override])
     message = str(caught.value)
-    assert "quickstart.toml: " in message
+    assert message.startswith(f"--set {override}: ")
+    assert "quickstart.toml" not in message
     assert f" {key}" in message
     assert expected in message
     assert "\n" not in message
@@ -62,7 +67,102 @@ def test_a_mistake_is_one_line_with_file_key_and_expectation(override: str) -> N
 def test_an_unknown_key_is_told_the_nearest_and_all_of_its_table(override: str, line: str) -> None:
     with pytest.raises(UserError) as caught:
         load_scenario("quickstart", [override])
-    assert str(caught.value).partition("quickstart.toml: ")[2].startswith(line)
+    assert str(caught.value).removeprefix(f"--set {override}: ").startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "blamed"),
+    [
+        ("round = 3", [], "FILE: round: unknown key (did you mean 'rounds'?)"),
+        ("round = 3", ["rounds=3"], "FILE: round: unknown key"),
+        ("rounds = 0", ["lora.rank=4"], "FILE: rounds: "),
+        ("rounds = 3", ["lora.rank=4", "rounds=0"], "--set rounds=0: rounds: "),
+        # Each is well by itself; both are named where neither is about the key that is wrong.
+        (
+            "[departure]\nparticipant = 5",
+            ["participants.count=3", "rounds=2"],
+            "--set participants.count=3 --set rounds=2: departure.participant: 5; expected less",
+        ),
+        ("[participants]\nmalicious = 5", ["participants.count=3"], "--set participants.count=3"),
+    ],
+)
+def test_a_mistake_is_put_down_to_whom_it_was_made_by(
+    content: str, overrides: list[str], blamed: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(content)
+    with pytest.raises(UserError) as caught:
+        load_scenario(path, overrides)
+    assert str(caught.value).startswith(blamed.replace("FILE", str(path)))
+
+
+@pytest.mark.parametrize(
+    ("override", "near"),
+    [
+        ("data.partition=diriclet", "unknown value 'diriclet' (did you mean 'dirichlet'?)"),
+        ("policies.malicious=qlearning", "did you mean 'q-learning'?"),
+        ("policies.malicous=logit", "did you mean 'malicious'?"),
+        ("contribution.measure=Mutual_Information", "did you mean 'mutual-information'?"),
+        ('deviations.actions=["backdor"]', "did you mean 'backdoor'?"),
+        ('contribution.schemes=["shaply"]', "did you mean 'shapley'?"),
+        ('data.domains=["rotate"]', "did you mean 'rotated'?"),
+        ("watermark=fedtraker", "did you mean 'fedtracker'?"),
+        ("participant.count=3", "did you mean 'participants'?"),
+    ],
+)
+def test_the_nearest_of_every_sort_of_name_is_suggested(override: str, near: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_scenario("quickstart", [override])
+    assert near in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "rounds=" + "[" * 3000,
+        "rounds=" + "9" * 5000,
+        "defence=" + "x" * 5000,
+        "a" * 5000 + "=1",
+        "data.partition=" + "y" * 5000,
+        "rounds=1\nlora = 3",
+    ],
+    ids=["nested", "digits", "plug-in", "key", "word", "two-lines"],
+)
+def test_long_and_odd_values_make_one_short_line(override: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_scenario("quickstart", [override])
+    assert len(str(caught.value)) < 2000
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000, "nul\0", "quikstart", "/", ""])
+def test_a_source_that_is_no_scenario(name: str) -> None:
+    with pytest.raises(UserError, match="expected a TOML file or one of: attack-") as caught:
+        load_scenario(name)
+    assert ("did you mean 'quickstart'?" in str(caught.value)) == (name == "quikstart")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a.b=1,2.5", [1, 2.5]),
+        ("a.b=vcg, fmore", ["vcg", "fmore"]),
+        ("a.b=true,false", [True, False]),
+        ("a.b=1,auto", [1, "auto"]),
+        ("a.b=[1, 2],[3]", [[1, 2], [3]]),
+        ('a.b={name = "vcg", value = 2.0}', [{"name": "vcg", "value": 2.0}]),
+    ],
+)
+def test_alternatives_keep_their_types(text: str, values: list[object]) -> None:
+    key, found = alternatives(text)
+    assert (key, found) == ("a.b", values)
+    assert list(map(type, found)) == list(map(type, values))
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=1", "a=1,,2"])
+def test_alternatives_that_are_none(text: str) -> None:
+    with pytest.raises(UserError, match=r"--over .*key=value,value"):
+        alternatives(text)
 
 
 @pytest.mark.parametrize("override", ["rounds", "=3", "a..b=1", "rounds.x=1"])

@@ -192,7 +192,7 @@ class Population(Plugin):
 
 
 class LognormalCosts(Population):
-    """Costs per unit are lognormal with median 1 times the typical cost.
+    """Costs per unit are lognormal; their median is the typical cost.
 
     Attributes
     ----------
@@ -208,11 +208,12 @@ class LognormalCosts(Population):
 
 
 class UniformCosts(Population):
-    """Costs per unit are uniform, from ``least`` times the typical cost to ``2 - least``.
+    """Costs per unit are uniform between ``least`` and ``2 - least`` times the typical cost.
 
     Attributes
     ----------
     least : float
+        Of the least cost, over the typical one.
     """
 
     least: float = Field(default=0.2, gt=0, le=1)
@@ -223,11 +224,12 @@ class UniformCosts(Population):
 
 
 class TwoTypes(Population):
-    """Cheap participants at the typical cost, and dear ones at ``dear`` times that.
+    """Some participants have the typical cost, and others several times that (``dear``).
 
     Attributes
     ----------
     dear : float
+        Of a dear participant's cost, over the typical one.
     share : float
         Chance of each to be dear.
     """
@@ -241,7 +243,7 @@ class TwoTypes(Population):
 
 
 class Identical(Population):
-    """All participants alike in all but the classes they cover; size and cost differ by draw."""
+    """All participants have the same size and cost in a draw, and cover different classes."""
 
     least_quality: float = Field(default=1.0, ge=1, le=1)
     least_reputation: float = Field(default=1.0, ge=1, le=1)
@@ -256,11 +258,12 @@ class Identical(Population):
 
 
 class OneLarge(LognormalCosts):
-    """The first participant has ``large`` times the typical capacity; costs are lognormal.
+    """The first participant has several times the typical capacity (``large``).
 
     Attributes
     ----------
     large : float
+        Of the first capacity, over the typical one.
     """
 
     large: float = Field(default=5.0, ge=1)
@@ -277,13 +280,10 @@ POPULATIONS: Registry[type[Population]] = Registry(
     "population",
     "fedfm_sim.populations",
     {
-        name: f"{__name__}:{kind.__name__}"
-        for name, kind in {
-            "lognormal-costs": LognormalCosts,
-            "uniform-costs": UniformCosts,
-            "two-types": TwoTypes,
-            "identical": Identical,
-            "one-large": OneLarge,
-        }.items()
+        "lognormal-costs": "fedfm_sim.mechanisms.auditing.population:LognormalCosts",
+        "uniform-costs": "fedfm_sim.mechanisms.auditing.population:UniformCosts",
+        "two-types": "fedfm_sim.mechanisms.auditing.population:TwoTypes",
+        "identical": "fedfm_sim.mechanisms.auditing.population:Identical",
+        "one-large": "fedfm_sim.mechanisms.auditing.population:OneLarge",
     },
 )

@@ -10,6 +10,7 @@ import pandas as pd
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.intervals import share
+from fedfm_sim.core.keys import choices
 from fedfm_sim.core.random import Streams
 from fedfm_sim.mechanisms.auditing.population import Population
 from fedfm_sim.mechanisms.auditing.probes import PROBES
@@ -143,7 +144,7 @@ class AuditReport:
         """
         found = {each.name: each for each in self.findings}
         if name not in found:
-            raise UserError(f"unknown property '{name}'; expected one of: {', '.join(found)}")
+            raise UserError(f"unknown property '{name}'{choices(name, found)}")
         return found[name]
 
     @property

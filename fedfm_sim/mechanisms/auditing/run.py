@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.keys import choices
 from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.core.registry import NestedError
 from fedfm_sim.mechanisms.auditing.population import POPULATIONS, Population
@@ -76,7 +77,7 @@ def audit(
     if instances < 1:
         raise UserError(f"instances must be at least 1, got {instances}")
     if unknown := [each for each in properties if each not in PROBES]:
-        raise UserError(f"unknown property '{unknown[0]}'; expected one of: {', '.join(PROBES)}")
+        raise UserError(f"unknown property '{unknown[0]}'{choices(unknown[0], PROBES)}")
     name, rule = _mechanism(mechanism, parameters)
     if isinstance(population, str):
         population = POPULATIONS.build({"name": population})

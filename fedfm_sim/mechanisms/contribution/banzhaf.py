@@ -37,6 +37,7 @@ class Banzhaf(Scheme):
 
     axioms = (SYMMETRY, NULL_PLAYER, ADDITIVITY)
     source = "Banzhaf, Rutgers Law Review 1965"
+    exhaustive = True
 
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return the exact value."""

@@ -28,9 +28,10 @@ class BetaShapley(Scheme):
 
     axioms = (SYMMETRY, NULL_PLAYER, ADDITIVITY)
     source = "Kwon and Zou, AISTATS 2022"
+    exhaustive = True
 
-    alpha: float = Field(default=16.0, gt=0)
-    beta: float = Field(default=1.0, gt=0)
+    alpha: float = Field(default=16.0, gt=0, description="large: small coalitions weigh more")
+    beta: float = Field(default=1.0, gt=0, description="large: large coalitions weigh more")
 
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return the exact value."""

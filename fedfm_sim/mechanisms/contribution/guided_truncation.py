@@ -25,7 +25,7 @@ WINDOW = 10
 
 
 class GuidedTruncation(SampledScheme):
-    """Orders in sweeps that put every player first once, truncated twice [1]_.
+    """Marginal contributions in orders that begin with each player in turn, truncated [1]_.
 
     - Between rounds: where ``|v(N) - v(empty)|`` is at most ``round_tolerance``,
       the round changed nothing and everybody gets 0.

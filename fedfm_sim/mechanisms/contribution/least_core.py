@@ -277,6 +277,7 @@ class LeastCoreScheme(Scheme):
 
     axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER)
     source = "Maschler, Peleg and Shapley 1979; Yan and Procaccia, AAAI 2021"
+    exhaustive = True
 
     subsidy: bool = False
 

@@ -326,6 +326,7 @@ class NucleolusScheme(Scheme):
 
     axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER)
     source = "Schmeidler, SIAM Journal on Applied Mathematics 1969"
+    exhaustive = True
 
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return the exact nucleolus; `UserError` where there is no imputation."""
@@ -337,6 +338,7 @@ class PrenucleolusScheme(Scheme):
 
     axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER)
     source = "Sobolev 1975; Schmeidler, SIAM Journal on Applied Mathematics 1969"
+    exhaustive = True
 
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return the exact prenucleolus."""

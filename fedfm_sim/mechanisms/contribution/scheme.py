@@ -36,6 +36,8 @@ class Scheme(Plugin):
     axioms: ClassVar[tuple[str, ...]]
     #: Where it was published.
     source: ClassVar[str]
+    #: Whether it values all ``2**n`` coalitions.
+    exhaustive: ClassVar[bool] = False
 
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return what each player of the game contributes."""

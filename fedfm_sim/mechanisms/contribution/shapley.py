@@ -63,6 +63,7 @@ class Shapley(Scheme):
 
     axioms = (EFFICIENCY, SYMMETRY, NULL_PLAYER, ADDITIVITY)
     source = "Shapley, Annals of Mathematics Studies 28, 1953"
+    exhaustive = True
 
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return the exact value."""

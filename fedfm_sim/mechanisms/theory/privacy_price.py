@@ -29,8 +29,8 @@ def privacy_response(price: float, sensitivity: npt.ArrayLike, most: float) -> A
     """Return the privacy budgets that followers sell at ``price`` per unit of epsilon.
 
     Follower i maximises ``price e - v_i e**2`` for 0 <= e <= ``most``, where v_i is how
-    much privacy is worth to it: ``e_i = min(price / (2 v_i), most)``. Whom privacy is
-    worth nothing sells all at any price.
+    much privacy is worth to it: ``e_i = min(price / (2 v_i), most)``. A follower
+    to whom privacy is worth nothing sells ``most`` at any price.
 
     Parameters
     ----------

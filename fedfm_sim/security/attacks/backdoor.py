@@ -28,11 +28,13 @@ class Backdoor(TriggerAttack):
     """
 
     source: ClassVar[str] = "Gu et al., arXiv 2017; Bagdasaryan et al., AISTATS 2020"
-    target: int = Field(default=0, ge=0)
+    target: int = Field(default=0, ge=0, description="the class, or token, that is aimed at")
     poisoned: float = Field(
         default=1.0, gt=0, le=1, description="share of the shard of which a triggered copy is made"
     )
-    scale: float = Field(default=5.0, gt=0)
+    scale: float = Field(
+        default=5.0, gt=0, description="factor on the update, to survive the average"
+    )
     size: int = Field(default=3, ge=1, description="side of the patch, pixels")
     token: int = Field(default=3, ge=0, description="the rare token, by its number")
 

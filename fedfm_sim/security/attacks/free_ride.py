@@ -23,7 +23,9 @@ class FreeRide(Attack):
     goal: ClassVar[Goal] = "save-effort"
     source: ClassVar[str] = "Fraboni, Vidal and Lorenzi, AISTATS 2021"
     trains: ClassVar[bool] = False
-    disguise: float = Field(default=0.05, ge=0)
+    disguise: float = Field(
+        default=0.05, ge=0, description="noise, over the spread of the adapter's numbers"
+    )
     decay: float = Field(default=0.0, ge=0, description="gamma, by which noise shrinks")
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:

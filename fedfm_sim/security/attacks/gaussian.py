@@ -21,7 +21,7 @@ class Gaussian(Attack):
 
     goal: ClassVar[Goal] = "damage"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
-    scale: float = Field(default=30.0, gt=0)
+    scale: float = Field(default=30.0, gt=0, description="length sent, over an honest change's")
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the drawn factors."""

@@ -24,7 +24,7 @@ class InnerProduct(Attack):
     sees_others: ClassVar[bool] = True
     knowledge: ClassVar[str] = "the honest updates"
     source: ClassVar[str] = "Xie, Koyejo and Gupta, UAI 2020"
-    scale: float = Field(default=5.0, gt=0)
+    scale: float = Field(default=5.0, gt=0, description="factor on the honest mean")
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter nearest to the manipulated change; honest where nobody else is."""

@@ -23,7 +23,7 @@ class LabelFlip(Attack):
 
     goal: ClassVar[Goal] = "damage"
     source: ClassVar[str] = "Fang et al., USENIX Security 2020"
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, description="factor on the update")
 
     def poison(self, shard: Examples, classes: int, rng: np.random.Generator) -> Examples:
         """Return the shard with every label flipped."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from fedfm_sim.learning.low_rank import fold
@@ -29,7 +30,9 @@ class MinMax(Attack):
     sees_others: ClassVar[bool] = True
     knowledge: ClassVar[str] = "the honest updates"
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
-    direction: Literal["deviation", "mean", "sign"] = "deviation"
+    direction: Literal["deviation", "mean", "sign"] = Field(
+        default="deviation", description="of the shift: minus the deviation, mean or sign"
+    )
 
     def condition(self, honest: int, attackers: int) -> str | None:
         """Return whether one alone is honest, from whom nobody can be any distance."""

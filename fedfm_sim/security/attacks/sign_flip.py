@@ -22,7 +22,7 @@ class SignFlip(Attack):
 
     goal: ClassVar[Goal] = "damage"
     source: ClassVar[str] = "Li et al., AAAI 2019"
-    scale: float = Field(default=4.0, gt=0)
+    scale: float = Field(default=4.0, gt=0, description="factor on the flipped change")
 
     def corrupt(self, update: Tensor, view: View, rng: np.random.Generator) -> Tensor:
         """Return the adapter nearest to the flipped change."""

@@ -27,7 +27,9 @@ class Sybil(Attack):
     copies: ClassVar[bool] = True
     knowledge: ClassVar[str] = "an accomplice's update"
     source: ClassVar[str] = "Douceur, IPTPS 2002; Fung et al., RAID 2020"
-    disguise: float = Field(default=0.01, ge=0)
+    disguise: float = Field(
+        default=0.01, ge=0, description="length of the noise, over the copied change's"
+    )
 
     def condition(self, honest: int, attackers: int) -> str | None:
         """Return whether there is surely nobody to copy."""

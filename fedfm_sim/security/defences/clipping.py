@@ -53,7 +53,7 @@ class CentredClipping(AggregationRule):
     source: ClassVar[str] = "Karimireddy, He and Jaggi, ICML 2021"
 
     bound: float | None = Field(default=None, gt=0, description="largest distance from v")
-    iterations: int = Field(default=3, ge=1)
+    iterations: int = Field(default=3, ge=1, description="clippings, each about the last mean")
 
     def condition(self, uploads: int, malicious: int = 0) -> str | None:
         """Return whether more than a tenth of the updates are malicious (theorem III)."""

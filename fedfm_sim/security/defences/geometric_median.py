@@ -26,7 +26,7 @@ class GeometricMedian(MostAreHonest):
     knowledge: ClassVar[str] = "that less than half of the samples are malicious"
     source: ClassVar[str] = "Pillutla, Kakade and Harchaoui, IEEE Transactions 2022"
 
-    iterations: int = Field(default=100, ge=1)
+    iterations: int = Field(default=100, ge=1, description="most steps of Weiszfeld's method")
     smoothing: float = Field(default=1e-6, gt=0, description="v, as a share of the median norm")
 
     def combine(self, uploads: Uploads) -> Aggregate:

@@ -55,7 +55,7 @@ class LikelihoodRatio(LeakageMeasure):
 
     unit: ClassVar[str] = "membership advantage 2 AUC - 1, in [0, 1] but for chance about 0"
     source: ClassVar[str] = "Carlini et al., S&P 2022"
-    shadows: int = Field(default=16, ge=2)
+    shadows: int = Field(default=16, ge=2, description="models trained to compare with")
 
     def leakage(self, seen: Observation) -> float:
         """Return the advantage."""

@@ -29,7 +29,7 @@ class PropertyInference(LeakageMeasure):
 
     unit: ClassVar[str] = "error in class shares avoided, in [0, 1] but for chance about 0"
     source: ClassVar[str] = "Melis et al., S&P 2019"
-    shadows: int = Field(default=48, ge=4)
+    shadows: int = Field(default=48, ge=4, description="models trained to learn from")
 
     def leakage(self, seen: Observation) -> float:
         """Return the share of the error that is avoided; 0 for even classes."""

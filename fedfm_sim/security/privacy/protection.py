@@ -70,8 +70,10 @@ class GaussianMechanism(Protection):
 
     summary: ClassVar[str] = "clip the update and add Gaussian noise"
     source: ClassVar[str] = "McMahan et al., ICLR 2018"
-    clip: float = Field(default=1.0, gt=0)
-    noise_multiplier: float = Field(default=1.0, ge=0)
+    clip: float = Field(default=1.0, gt=0, description="largest length of a change, L2 norm")
+    noise_multiplier: float = Field(
+        default=1.0, ge=0, description="standard deviation of the sum's noise, over clip"
+    )
     participants: int = Field(default=1, ge=1, description="among whom the noise is divided")
 
     def condition(self, uploads: int) -> str | None:
@@ -151,7 +153,7 @@ class Quantise(Protection):
 
     summary: ClassVar[str] = "send entries in few bits"
     source: ClassVar[str] = "Alistarh et al., NeurIPS 2017"
-    bits: int = Field(default=4, ge=1, le=16)
+    bits: int = Field(default=4, ge=1, le=16, description="sent for each number")
 
     def protect(self, update: Tensor, reference: Tensor, rng: np.random.Generator) -> Tensor:
         """Return the rounded update."""

@@ -78,7 +78,9 @@ class ProjectedAscent(GradientAscent):
     """
 
     source: ClassVar[str] = "Halimi et al., 2022"
-    needs: ClassVar[str] = "the data to be forgotten, the last updates, the others to mend"
+    needs: ClassVar[str] = (
+        "the data to be forgotten, the last updates; the remaining participants to mend"
+    )
     radius: float = Field(default=0.33, gt=0, description="over the distance to w_i")
     goal: float = Field(default=4.0, gt=0, description="loss at which it stops, over chance")
     rounds: int = Field(default=4, ge=0, description="of mending")
@@ -115,9 +117,9 @@ class MultiTask(Executor):
     """
 
     source: ClassVar[str] = "Tarun et al., 2023; Chundawat et al., AAAI 2023"
-    needs: ClassVar[str] = "everybody for some rounds, who leaves included"
-    rounds: int = Field(default=2, ge=1)
-    repeats: int = Field(default=1, ge=1)
+    needs: ClassVar[str] = "all participants for some rounds, the leaving one included"
+    rounds: int = Field(default=2, ge=1, description="of training on all tasks at once")
+    repeats: int = Field(default=1, ge=1, description="times each example to forget counts")
 
     def steps(self, request: Request) -> Steps:
         """Yield rounds over both kinds of data."""

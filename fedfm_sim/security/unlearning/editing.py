@@ -113,10 +113,10 @@ class Scrubbing(Executor):
     """
 
     source: ClassVar[str] = "Golatkar et al., CVPR 2020; Koh and Liang, ICML 2017"
-    needs: ClassVar[str] = "one pass of gradients by everybody; the others to mend"
-    strength: float = Field(default=3.0, ge=0)
+    needs: ClassVar[str] = "one pass of gradients by all participants; the remaining ones to mend"
+    strength: float = Field(default=3.0, ge=0, description="factor on the Newton step")
     damping: float = Field(default=0.1, gt=0, description="over the mean of F")
-    noise: float = Field(default=0.0, ge=0)
+    noise: float = Field(default=0.0, ge=0, description="added where the rest hardly cares")
     rounds: int = Field(default=3, ge=0, description="of mending")
 
     def steps(self, request: Request) -> Steps:

@@ -26,7 +26,7 @@ class Retrain(Executor):
     """Train the whole federation again without the data: what all others are measured by."""
 
     source: ClassVar[str] = "the definition of exact unlearning (Cao and Yang, S&P 2015)"
-    needs: ClassVar[str] = "everybody, for as long as the first time"
+    needs: ClassVar[str] = "the remaining participants, for as long as the first time"
 
     def steps(self, request: Request) -> Steps:
         """Yield as many rounds as the federation once had, from the initial adapter."""
@@ -39,7 +39,7 @@ class FineTune(Executor):
 
     source: ClassVar[str] = "catastrophic forgetting as a method (Golatkar et al., CVPR 2020)"
     needs: ClassVar[str] = "the remaining participants for some rounds"
-    rounds: int = Field(default=2, ge=1)
+    rounds: int = Field(default=2, ge=1, description="of training without the data")
 
     def steps(self, request: Request) -> Steps:
         """Yield the rounds."""
@@ -105,7 +105,7 @@ class Fused(Executor):
 
     source: ClassVar[str] = "Zhong et al., CVPR 2025"
     needs: ClassVar[str] = "the remaining participants for some rounds; kept updates help"
-    rounds: int = Field(default=2, ge=1)
+    rounds: int = Field(default=2, ge=1, description="of training without the data")
     modules: float = Field(default=0.5, gt=0, le=1, description="share of modules that learn")
     density: float = Field(default=0.5, gt=0, le=1, description="share of their numbers")
 

@@ -36,7 +36,7 @@ class FedIPR(Watermark):
     side: ClassVar[Literal["nobody", "client", "server"]] = "client"
     proves: ClassVar[str] = "ownership, with weights in hand (bits) or by questions (triggers)"
     source: ClassVar[str] = "Li et al., IEEE TPAMI 2022"
-    bits: int = Field(default=64, ge=1, le=65_536)
+    bits: int = Field(default=64, ge=1, le=65_536, description="of each client's mark")
     weight: float = Field(default=0.2, ge=0, description="of the bits' hinge in the loss")
     margin: float = Field(default=4.0, gt=0, description="standard deviations, unmarked")
     modules: tuple[str, ...] = Field(default=(), description="adapted layers; none for all")

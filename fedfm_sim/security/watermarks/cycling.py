@@ -41,8 +41,8 @@ class FedCIP(Watermark):
     proves: ClassVar[str] = "who can have leaked, from several leaks, under secure aggregation"
     source: ClassVar[str] = "Liang and Wang, FedCIP, 2023"
     cycle: int = Field(default=3, ge=1, description="rounds")
-    bits: int = Field(default=64, ge=1, le=65_536)
-    weight: float = Field(default=1.0, gt=0)
+    bits: int = Field(default=64, ge=1, le=65_536, description="of each cycle's mark")
+    weight: float = Field(default=1.0, gt=0, description="of the bits' hinge in the loss")
     margin: float = Field(default=4.0, gt=0, description="standard deviations, unmarked")
     _members: dict[int, set[int]] = PrivateAttr(default_factory=dict)
 

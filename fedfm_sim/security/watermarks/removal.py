@@ -46,7 +46,7 @@ class Thief:
 
 
 class Removal(Plugin):
-    """No removal, and the base of all."""
+    """Leave the mark as it is; the base of all removals."""
 
     source: ClassVar[str] = ""
 
@@ -72,7 +72,7 @@ class Quantised(Removal):
     """Round each tensor to ``2^bits - 1`` even steps between minus and plus its largest entry."""
 
     source: ClassVar[str] = "Jacob et al., CVPR 2018"
-    bits: int = Field(default=8, ge=2, le=16)
+    bits: int = Field(default=8, ge=2, le=16, description="kept of each number")
 
     def wash(self, adapter: Tensor, thief: Thief) -> Tensor:
         """Return the rounded adapter."""
@@ -88,7 +88,7 @@ class FineTune(Removal):
     """Train on for a number of steps, on the thief's own data."""
 
     source: ClassVar[str] = "Uchida et al., ICMR 2017"
-    steps: int = Field(default=50, ge=1)
+    steps: int = Field(default=50, ge=1, description="batches of the thief's training")
 
     def wash(self, adapter: Tensor, thief: Thief) -> Tensor:
         """Return the adapter after training."""
@@ -99,7 +99,7 @@ class Distil(Removal):
     """Train a new adapter on the stolen model's answers to the thief's inputs."""
 
     source: ClassVar[str] = "Hinton et al., 2015"
-    steps: int = Field(default=200, ge=1)
+    steps: int = Field(default=200, ge=1, description="batches of the pupil's training")
 
     def wash(self, adapter: Tensor, thief: Thief) -> Tensor:
         """Return the student, which shares no number with the stolen adapter."""
@@ -112,8 +112,8 @@ class Overwrite(Removal):
     """Embed the thief's own bits by the same method."""
 
     source: ClassVar[str] = "Fan et al., NeurIPS 2019"
-    bits: int = Field(default=64, ge=1)
-    margin: float = Field(default=8.0, gt=0)
+    bits: int = Field(default=64, ge=1, description="of the thief's mark")
+    margin: float = Field(default=8.0, gt=0, description="standard deviations, unmarked")
 
     def wash(self, adapter: Tensor, thief: Thief) -> Tensor:
         """Return the adapter with another mark on top."""

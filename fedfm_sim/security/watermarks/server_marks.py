@@ -41,7 +41,7 @@ class Waffle(Watermark):
     side: ClassVar[Side] = "server"
     proves: ClassVar[str] = "the server's ownership, by questions"
     source: ClassVar[str] = "Atli Tekgul et al., SRDS 2021"
-    triggers: int = Field(default=30, ge=1)
+    triggers: int = Field(default=30, ge=1, description="secret inputs of the server")
     style: Style = "pattern"
 
     @cached_property
@@ -78,7 +78,7 @@ class UniqueTriggers(Watermark):
     side: ClassVar[Side] = "server"
     proves: ClassVar[str] = "who leaked, by questions"
     source: ClassVar[str] = "Yu et al., DUW, 2023"
-    triggers: int = Field(default=20, ge=1)
+    triggers: int = Field(default=20, ge=1, description="secret inputs of each copy")
     style: Style = "pattern"
 
     @cached_property
@@ -130,16 +130,17 @@ class FedTracker(Watermark):
     """A fingerprint of bits in each client's copy (Shao et al. 2024).
 
     The server embeds it without data, by the least change of the copy. ``triggers`` adds
-    the paper's global mark, taught as WAFFLE does. Trace: the key with the highest
-    similarity; it is accused where its claim stands after Bonferroni. That claim says that the
-    model was made from the client's copy: marks are taken out of what comes back, so that
+    the paper's global mark, taught as WAFFLE does. A leak is traced to the
+    key of the highest similarity; its owner is accused where that key's claim stands after
+    Bonferroni's correction for the number of keys. The claim says that the model was made
+    from the client's copy: marks are taken out of what comes back, so that
     the model of all, and others' copies, carry none of it (see `without_marks`).
     """
 
     side: ClassVar[Side] = "server"
     proves: ClassVar[str] = "who leaked, with weights in hand"
     source: ClassVar[str] = "Shao et al., FedTracker, IEEE TDSC 2024"
-    bits: int = Field(default=64, ge=1, le=65_536)
+    bits: int = Field(default=64, ge=1, le=65_536, description="of each copy's mark")
     margin: float = Field(default=4.0, gt=0, description="standard deviations, unmarked")
     triggers: int = Field(default=0, ge=0, description="of the global mark")
     style: Style = "pattern"

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log10
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from fedfm_sim.core.arrays import Index
@@ -26,7 +27,7 @@ from fedfm_sim.security.attacks.protocol import IGNORED
 from fedfm_sim.security.watermarks.key import Key
 from fedfm_sim.security.watermarks.verification import Claim, answers_claim
 
-Style = Literal["noise", "pattern", "grid"]
+Style = Annotated[Literal["noise", "pattern", "grid"], Field(description="of the secret inputs")]
 
 #: Patterns and cells are so many that all answers are guessed by one in 10 to this.
 DECADES = 20

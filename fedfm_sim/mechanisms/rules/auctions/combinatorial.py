@@ -64,8 +64,8 @@ def combinatorial(
     demand : int
         How many winners have to cover each item, at least 1.
     reserves : float or (n,) array
-        Highest ask with which each can win, money; what a bidder is paid whom
-        nobody can replace.
+        Highest ask with which each can win, money; a bidder that no other can replace
+        is paid this.
 
     Returns
     -------
@@ -149,8 +149,8 @@ class CombinatorialAuction(Mechanism):
     Attributes
     ----------
     reserve : float
-        Highest ask per unit that can win, and the pay per unit of those whom
-        nobody can replace, money. The default of 0.1 is what the first unit is
+        Highest ask per unit that can win, money; those that no other can replace
+        are paid this per unit. The default of 0.1 is what the first unit is
         worth where unlimited work is worth 100 and 1000 units are the scale,
         the defaults of the mechanisms with a saturating value.
     demand : int
