@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fedfm_sim.experiments.design import design
     from fedfm_sim.experiments.federation_game import federation_game
     from fedfm_sim.experiments.loading import load
+    from fedfm_sim.experiments.plugins import register
     from fedfm_sim.experiments.robustness import robustness
     from fedfm_sim.experiments.run import run
     from fedfm_sim.experiments.workshop import Workshop
@@ -41,6 +42,7 @@ __all__ = [
     "load",
     "load_scenario",
     "mechanisms",
+    "register",
     "robustness",
     "run",
 ]
@@ -55,6 +57,7 @@ _PLACES = {
     "Watched": "fedfm_sim.core.watched",
     "load_scenario": "fedfm_sim.scenarios",
     "load": "fedfm_sim.experiments.loading",
+    "register": "fedfm_sim.experiments.plugins",
     "run": "fedfm_sim.experiments.run",
     "Workshop": "fedfm_sim.experiments.workshop",
     "attack_game": "fedfm_sim.experiments.attack_game",

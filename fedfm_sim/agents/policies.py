@@ -6,6 +6,7 @@ probabilities, and may learn from the utility it then gets.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +28,7 @@ class Policy(Plugin):
     #: are worked out.
     deliberates: ClassVar[bool] = True
 
+    @abstractmethod
     def probabilities(self, names: tuple[str, ...], expected: Array) -> Array:
         """Return the probability of each action.
 
@@ -37,7 +39,6 @@ class Policy(Plugin):
         expected : (m,) array
             Utility expected of each action at the announced terms, money.
         """
-        raise NotImplementedError
 
     def learn(self, chosen: int, probabilities: Array, utility: float) -> None:
         """Take note of the utility that the chosen action gave."""
@@ -234,4 +235,5 @@ POLICIES: Registry[type[Policy]] = Registry(
         "fictitious-play": "fedfm_sim.agents.policies:FictitiousPlay",
         "q-learning": "fedfm_sim.agents.policies:QLearning",
     },
+    base="fedfm_sim.agents.policies:Policy",
 )

@@ -1,14 +1,17 @@
-"""What is registered, with what each entry says of itself; nothing of our own is imported."""
+"""What is registered, with what each entry says of itself; nothing of our own is imported.
+
+Nothing, that is, unless there are entries of others, which must be looked at to be described.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 from typing import Any
 
 from fedfm_sim.core.errors import UserError
-from fedfm_sim.core.registry import loaded
+from fedfm_sim.core.registry import Registry, others
 from fedfm_sim.core.source import UNKNOWN, attribute_of, call_of, first_line, summary_of
 
 #: The first sentence of an entry's docstring, among its facts.
@@ -18,8 +21,8 @@ ABOUT = "about"
 def listed(module: str, registry: str, facts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the entries of a registry by name, sorted, each with some of its attributes.
 
-    Entries of this package are read from their source. Those of other packages are imported;
-    one that can't be is left out, with a warning that names it.
+    Entries of this package are read from their source. Those of other packages and of this
+    process are imported; one that can't be played is left out, with a warning that says why.
 
     Parameters
     ----------
@@ -28,14 +31,14 @@ def listed(module: str, registry: str, facts: Sequence[str]) -> dict[str, dict[s
     facts : sequence of str
         Names of class attributes, or `ABOUT`.
     """
-    kind, group, entries = call_of(module, registry)
+    _, group, entries = call_of(module, registry)
     found = {name: _read(location, facts) for name, location in entries.items()}
-    for point in entry_points(group=group):
-        if point.name not in found:
-            try:
-                found[point.name] = _asked(kind, point, facts)
-            except UserError as error:
-                warnings.warn(str(error), stacklevel=2)
+    for name in sorted(others(group) - set(found)):
+        whole: Registry[Any] = getattr(import_module(module), registry)
+        try:
+            found[name] = _asked(whole[name], facts)
+        except UserError as error:
+            warnings.warn(str(error), stacklevel=2)
     return dict(sorted(found.items()))
 
 
@@ -48,8 +51,7 @@ def _read(location: str, facts: Sequence[str]) -> dict[str, Any]:
     return {fact: "" if value is UNKNOWN else value for fact, value in values.items()}
 
 
-def _asked(kind: str, point: EntryPoint, facts: Sequence[str]) -> dict[str, Any]:
-    plugin = loaded(kind, point)
+def _asked(plugin: Any, facts: Sequence[str]) -> dict[str, Any]:
     return {
         fact: summary_of(plugin.__doc__ or "") if fact == ABOUT else getattr(plugin, fact, "")
         for fact in facts

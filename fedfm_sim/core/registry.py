@@ -6,10 +6,13 @@ registry's group, without touching this one::
 
     [project.entry-points."fedfm_sim.attacks"]
     my-attack = "my_package.attacks:MyAttack"
+
+A notebook registers its own for as long as its process lives.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +27,12 @@ from fedfm_sim.core.keys import choices, shortened, unfit, unknown_key
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+
+#: What was registered in this process, by group and name; a process that works for it is sent it.
+REGISTERED: dict[tuple[str, str], Any] = {}
+
+#: What a registered name looks like, as it stands in scenario files.
+NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
 
 class NestedError(UserError):
@@ -64,23 +73,36 @@ class Registry(Generic[T]):
         The entry-point group through which other packages add entries.
     entries : mapping of str to str
         Name to "module:attribute".
+    base : str
+        "module:attribute" of the class that all entries derive from, or are instances of where
+        they are not classes.
     """
 
-    def __init__(self, kind: str, group: str, entries: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, group: str, entries: Mapping[str, str], base: str = "builtins:object"
+    ) -> None:
         self.kind = kind
         self.group = group
         self._entries = dict(entries)
+        self._base = base
 
     def _added(self) -> dict[str, EntryPoint]:
         """Return what other packages add; nobody replaces an entry of our own."""
         points = entry_points(group=self.group)
         return {point.name: point for point in points if point.name not in self._entries}
 
+    def _is_here(self, name: object) -> bool:
+        """Return whether a name can be had without a look through the installed packages.
+
+        That takes milliseconds, and most names are asked for every round.
+        """
+        return name in self._entries or (self.group, name) in REGISTERED
+
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._entries, *self._added()}))
+        return iter(sorted({*self._entries, *others(self.group)}))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries or name in self._added()
+        return self._is_here(name) or name in self._added()
 
     def is_own(self, name: str) -> bool:
         """Return whether a name is of this package and of no other."""
@@ -94,18 +116,54 @@ class Registry(Generic[T]):
         UserError
             When it is not; the message lists the known names and the nearest.
         """
-        # Looking through the installed packages takes milliseconds, and a
-        # built-in name is asked for every round.
-        if name not in self._entries and name not in self._added():
+        if name not in self:
             raise UserError(f"unknown {self.kind} '{shortened(str(name))}'{choices(name, self)}")
         return name
 
     def __getitem__(self, name: str) -> T:
         self.check(name)
         if name in self._entries:
-            module, _, attribute = self._entries[name].partition(":")
-            return cast(T, getattr(import_module(module), attribute))
-        return cast(T, loaded(self.kind, self._added()[name]))
+            return cast(T, _at(self._entries[name]))
+        if (self.group, name) in REGISTERED:
+            return cast(T, REGISTERED[self.group, name])
+        return self._fitting(name, loaded(self.kind, self._added()[name]))
+
+    def register(self, name: str, plugin: T) -> None:
+        """Add an entry for as long as the process lives, or put another in its place.
+
+        Raises
+        ------
+        UserError
+            When the name is none, or of this package, or the plug-in can't be one.
+        """
+        if not NAME.fullmatch(name):
+            raise UserError(
+                f"{self.kind} '{shortened(name)}': expected a name of lower-case letters and "
+                "digits, with hyphens or dots between them"
+            )
+        if name in self._entries:
+            raise UserError(f"{self.kind} '{name}' is one of this package; choose another name")
+        REGISTERED[self.group, name] = self._fitting(name, plugin)
+
+    def name_of(self, plugin: T) -> str | None:
+        """Return the name under which a plug-in can be had, if it has one."""
+        return next((name for name, own in self.importable().items() if own is plugin), None)
+
+    def _fitting(self, name: str, plugin: Any) -> T:
+        """Return what a stranger gave, if it can be played."""
+        base = _at(self._base)
+        if issubclass(base, BaseModel):
+            what, fits = "a subclass", isinstance(plugin, type) and issubclass(plugin, base)
+        else:
+            what, fits = "an instance", isinstance(plugin, base)
+        if not fits:
+            raise UserError(
+                f"{self.kind} '{name}': expected {what} of {base.__module__}.{base.__qualname__}; "
+                f"got {shortened(repr(plugin))}"
+            )
+        if missing := _missing(plugin):
+            raise UserError(f"{self.kind} '{name}' lacks {', '.join(missing)}")
+        return cast(T, plugin)
 
     def importable(self) -> dict[str, T]:
         """Return all entries by name, sorted, without those of other packages that are broken.
@@ -133,8 +191,6 @@ class Registry(Generic[T]):
             raise NestedError(("name",), f"missing{choices('', self)}")
         with within("name"):
             plugin = self[section["name"]]
-            if not (isinstance(plugin, type) and issubclass(plugin, BaseModel)):
-                raise UserError(f"{self.kind} '{section['name']}' is no pydantic model: {plugin!r}")
         try:
             return plugin.model_validate(parameters)
         except ValidationError as error:
@@ -144,6 +200,26 @@ class Registry(Generic[T]):
             else:
                 message = unfit(first)
             raise NestedError(first["loc"], message) from error
+
+
+def _at(place: str) -> Any:
+    """Return what is at "module:attribute"."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _missing(plugin: Any) -> list[str]:
+    """Return what a class must say or do and does not: class attributes, and methods."""
+    family = getattr(plugin, "__mro__", ())
+    said = {name for own in family for name in getattr(own, "__class_vars__", ())}
+    unsaid = [f"the class attribute '{name}'" for name in sorted(said) if not hasattr(plugin, name)]
+    undone = sorted(getattr(plugin, "__abstractmethods__", ()))
+    return unsaid + [f"the method '{name}'" for name in undone]
+
+
+def others(group: str) -> set[str]:
+    """Return the names that other packages and this process have added to a group."""
+    return {*entry_points(group=group).names, *(name for own, name in REGISTERED if own == group)}
 
 
 def loaded(kind: str, point: EntryPoint) -> Any:

@@ -6,11 +6,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.progress import Progress, unwatched
 from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.loading import load
 from fedfm_sim.experiments.playing import Playing, PlayingFederation, PlayingPopulation
+from fedfm_sim.experiments.plugins import with_plugins
 from fedfm_sim.scenarios.loader import load_run
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.simulation.population.result import PopulationResult
@@ -31,6 +34,7 @@ def run(
     keep_updates: bool = False,
     report: bool = True,
     resume: bool = False,
+    **plugins: BaseModel,
 ) -> RunResult | PopulationResult:
     """Run a scenario.
 
@@ -54,6 +58,9 @@ def run(
     resume : bool
         Go on with the same run where ``out`` was left, after the last round that was kept;
         the result is the same, bit for bit. One that is finished is loaded.
+    plugins : objects
+        In place of the scenario's own: ``mechanism=PostedPrice(price=0.02)``, or a defence,
+        protection, leakage or watermark; of a class of your own, too.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def run(
         scenario, seed = load_run(scenario, overrides, seed)
     elif overrides:
         raise UserError("overrides apply to a scenario's name or path, not to a Scenario")
-    seed = seed or 0
+    scenario, seed = with_plugins(scenario, plugins), seed or 0
     if seed < 0:
         raise UserError(f"--seed {seed}: expected an integer of at least 0")
     if out is None:

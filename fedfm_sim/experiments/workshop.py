@@ -18,6 +18,7 @@ import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
 from fedfm_sim.core.progress import Progress, Tell, silent, unwatched
+from fedfm_sim.core.registry import REGISTERED
 from fedfm_sim.core.workers import end_with, interrupts_ignored
 from fedfm_sim.experiments.cost import warn_of_cost
 from fedfm_sim.experiments.folder import RunFolder
@@ -100,11 +101,13 @@ class Processes:
 
 @dataclass(frozen=True)
 class _Execute(Generic[T]):
-    """A job's execution, as another process can be sent it."""
+    """A job's execution, as another process can be sent it, with what is registered here."""
 
     shelf: Shelf
+    registered: dict[tuple[str, str], Any]
 
     def __call__(self, job: Job[T]) -> T | None:
+        REGISTERED.update(self.registered)
         return job.execute(self.shelf)
 
 
@@ -158,7 +161,7 @@ class Workshop:
             warn_of_cost([(job.scenario, job.work) for job in jobs], self.tell, at_once)
         made: list[T] = []
         self.progress(0, len(jobs))
-        for done in self.engine.map(_Execute[T](self.shelf), jobs):
+        for done in self.engine.map(_Execute[T](self.shelf, dict(REGISTERED)), jobs):
             if done is None:
                 raise KeyboardInterrupt
             made.append(done)

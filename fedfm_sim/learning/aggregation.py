@@ -6,6 +6,7 @@ what they share, and the plain average.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -120,9 +121,9 @@ class AggregationRule(Plugin):
     """Base of all rules; its fields are its scenario parameters."""
 
     #: What the server must know or assume for the rule's guarantee.
-    knowledge: ClassVar[str]
+    knowledge: ClassVar[str] = ""
     #: Where it was published.
-    source: ClassVar[str]
+    source: ClassVar[str] = ""
 
     #: Whether the server sees nothing of updates but their mean.
     hides_updates: ClassVar[bool] = False
@@ -154,9 +155,9 @@ class AggregationRule(Plugin):
             return Aggregate(uploads.reference, np.zeros(0), np.zeros(0))
         return self.combine(uploads)
 
+    @abstractmethod
     def combine(self, uploads: Uploads) -> Aggregate:
         """Combine at least one upload; it changes nothing, as many profiles are tried a round."""
-        raise NotImplementedError
 
     def learn(self, uploads: Uploads, aggregate: Aggregate) -> None:
         """Take note of what was aggregated in the round; rules with a memory keep it here."""

@@ -51,6 +51,7 @@ BACKBONES: Registry[Path] = Registry(
         "digits-vit": "fedfm_sim.learning.backbone:DIGITS_VIT",
         "notes-llama": "fedfm_sim.learning.backbone:NOTES_LLAMA",
     },
+    base="pathlib:Path",
 )
 
 

@@ -23,12 +23,13 @@ from fedfm_sim.learning.examples import Examples
 
 #: Backbones that can be pre-trained: each entry writes a checkpoint and returns its provenance.
 PRETRAINING: Registry[Callable[[Path, int, Progress], dict[str, object]]] = Registry(
-    "backbone",
+    "pre-training",
     "fedfm_sim.pretraining",
     {
         "digits-vit": "fedfm_sim.learning.pretraining_digits:pretrain_digits_vit",
         "notes-llama": "fedfm_sim.learning.pretraining_notes:pretrain_notes_llama",
     },
+    base="collections.abc:Callable",
 )
 
 

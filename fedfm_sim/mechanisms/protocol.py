@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -160,7 +161,7 @@ class Mechanism(Plugin):
     """
 
     #: What is assumed, and what holds by theorem.
-    properties: ClassVar[Properties]
+    properties: ClassVar[Properties] = Properties(knows="", source="")
 
     #: Whether `pay` reads the coalition game, which costs up to ``2**n`` evaluations.
     uses_game: ClassVar[bool] = False
@@ -176,12 +177,12 @@ class Mechanism(Plugin):
         """Return the tariff that the server posts; by default none."""
         return Announcement()
 
+    @abstractmethod
     def allocate(self, offers: Offers, announcement: Announcement) -> Allocation:
         """Choose who trains and what each is promised.
 
         ``announcement`` is what `announce` returned this round.
         """
-        raise NotImplementedError
 
     def pay(self, allocation: Allocation, delivery: Delivery) -> Array:
         """Return the (n,) payments due for delivered work, money.

@@ -68,4 +68,5 @@ DATASETS: Registry[Callable[[], SplitData]] = Registry(
         "digits": "fedfm_sim.learning.datasets.digits:load_digits_split",
         "notes": "fedfm_sim.learning.datasets.notes:load_notes_split",
     },
+    base="collections.abc:Callable",
 )

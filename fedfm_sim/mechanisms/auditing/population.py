@@ -286,4 +286,5 @@ POPULATIONS: Registry[type[Population]] = Registry(
         "identical": "fedfm_sim.mechanisms.auditing.population:Identical",
         "one-large": "fedfm_sim.mechanisms.auditing.population:OneLarge",
     },
+    base="fedfm_sim.mechanisms.auditing.population:Population",
 )

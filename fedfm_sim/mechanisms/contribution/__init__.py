@@ -40,6 +40,7 @@ SCHEMES: Registry[type[Scheme]] = Registry(
         "stratified": f"{_HERE}.stratified:Stratified",
         "truncated": f"{_HERE}.truncated:TruncatedMonteCarlo",
     },
+    base="fedfm_sim.mechanisms.contribution.scheme:Scheme",
 )
 
 

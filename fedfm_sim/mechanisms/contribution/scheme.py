@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -33,15 +34,15 @@ class Scheme(Plugin):
 
     #: The axioms that hold of what is returned; for a sampled scheme, in any
     #: one sample and not in expectation alone.
-    axioms: ClassVar[tuple[str, ...]]
+    axioms: ClassVar[tuple[str, ...]] = ()
     #: Where it was published.
-    source: ClassVar[str]
+    source: ClassVar[str] = ""
     #: Whether it values all ``2**n`` coalitions.
     exhaustive: ClassVar[bool] = False
 
+    @abstractmethod
     def evaluate(self, game: CoalitionGame, rng: np.random.Generator | None) -> Contribution:
         """Return what each player of the game contributes."""
-        raise NotImplementedError
 
 
 class SampledScheme(Scheme):
@@ -63,9 +64,9 @@ class SampledScheme(Scheme):
             raise UserError(f"{type(self).__name__} samples: give it rng, a numpy Generator")
         return self.sample(game, Meter(game, self.budget), rng)
 
+    @abstractmethod
     def sample(self, game: CoalitionGame, meter: Meter, rng: np.random.Generator) -> Contribution:
         """Return the estimate from coalitions valued through the meter."""
-        raise NotImplementedError
 
 
 class Spent(Exception):

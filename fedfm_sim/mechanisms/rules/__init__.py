@@ -43,4 +43,5 @@ MECHANISMS: Registry[type[Mechanism]] = Registry(
         "proportional": f"{_HERE}.sharing:ProportionalShare",
         "contribution-share": f"{_HERE}.sharing:ContributionShare",
     },
+    base="fedfm_sim.mechanisms.protocol:Mechanism",
 )

@@ -19,6 +19,7 @@ ATTACKS: Registry[type[Attack]] = Registry(
         "sybil": "fedfm_sim.security.attacks.sybil:Sybil",
         "sign-flip": "fedfm_sim.security.attacks.sign_flip:SignFlip",
     },
+    base="fedfm_sim.security.attacks.protocol:Attack",
 )
 
 __all__ = ["ATTACKS", "Attack", "TriggerAttack", "View"]

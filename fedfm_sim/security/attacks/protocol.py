@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -84,7 +85,7 @@ class Attack(Plugin):
     #: What it needs to know beyond its own data and the global model.
     knowledge: ClassVar[str] = "own data"
     #: Where it was published.
-    source: ClassVar[str]
+    source: ClassVar[str] = ""
 
     def condition(self, honest: int, attackers: int) -> str | None:
         """Return what the attack lacks in a round to be more than nothing, or None.
@@ -112,9 +113,9 @@ class TriggerAttack(Attack):
 
     goal: ClassVar[Goal] = "backdoor"
 
+    @abstractmethod
     def trigger(self, examples: Examples) -> Examples:
         """Return the examples with the trigger, labelled as the attacker wants."""
-        raise NotImplementedError
 
     def triggered_test(self, test: Examples) -> Examples:
         """Return triggered test examples whose true label is not what is wanted anyway."""

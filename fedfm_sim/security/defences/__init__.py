@@ -25,6 +25,7 @@ DEFENCES: Registry[type[AggregationRule]] = Registry(
         "secure-sum": "fedfm_sim.security.defences.secure_sum:SecureSum",
         "trimmed-mean": "fedfm_sim.security.defences.trimmed_mean:TrimmedMean",
     },
+    base="fedfm_sim.learning.aggregation:AggregationRule",
 )
 
 __all__ = ["DEFENCES", "AggregationRule"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from pydantic import Field
@@ -22,9 +23,9 @@ class ToldAttackers(AggregationRule):
 
     attackers: int = Field(default=2, ge=0, description="f, how many updates may be malicious")
 
+    @abstractmethod
     def least(self, attackers: int) -> int:
         """Return the fewest updates n that the theorem takes with f ``attackers``."""
-        raise NotImplementedError
 
     def covered(self, uploads: int) -> int:
         """Return the f that is used with so many updates: the largest that the theorem covers."""

@@ -14,6 +14,7 @@ PROTECTIONS: Registry[type[Protection]] = Registry(
         "random-k": "fedfm_sim.security.privacy.protection:RandomK",
         "top-k": "fedfm_sim.security.privacy.protection:TopK",
     },
+    base="fedfm_sim.security.privacy.protection:Protection",
 )
 
 LEAKAGE: Registry[type[LeakageMeasure]] = Registry(
@@ -25,6 +26,7 @@ LEAKAGE: Registry[type[LeakageMeasure]] = Registry(
         "property": "fedfm_sim.security.privacy.property_inference:PropertyInference",
         "loss-threshold": "fedfm_sim.security.privacy.membership:LossThreshold",
     },
+    base="fedfm_sim.security.privacy.leakage:LeakageMeasure",
 )
 
 __all__ = ["LEAKAGE", "PROTECTIONS", "LeakageMeasure", "Protection"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -68,12 +69,12 @@ class LeakageMeasure(Plugin):
     #: In which unit the leakage is, and between what bounds.
     unit: ClassVar[str]
     #: Where it was published.
-    source: ClassVar[str]
+    source: ClassVar[str] = ""
 
+    @abstractmethod
     def leakage(self, seen: Observation) -> float:
         """Return P_k of Eq. 12 in the measure's unit.
 
         Where nothing is learnt it is 0 in the mean over what chance draws, and so below 0 about
         as often as above: whoever cuts it at 0 would price chance.
         """
-        raise NotImplementedError

@@ -20,6 +20,7 @@ EXECUTORS: Registry[type[Executor]] = Registry(
         "retrain": "fedfm_sim.security.unlearning.retraining:Retrain",
         "scrubbing": "fedfm_sim.security.unlearning.editing:Scrubbing",
     },
+    base="fedfm_sim.security.unlearning.executor:Executor",
 )
 
 __all__ = ["EXECUTORS", "Executor", "PastRound", "Request", "Unlearned", "execute_together"]

@@ -8,6 +8,7 @@ is counted in one place.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -79,15 +80,16 @@ class Unlearned:
 class Executor(Plugin):
     """Base of all executors; its fields are its parameters."""
 
-    source: ClassVar[str]
+    #: Where it was published.
+    source: ClassVar[str] = ""
     #: What it needs besides the global adapter.
-    needs: ClassVar[str]
+    needs: ClassVar[str] = ""
     #: Whether it works from what the server kept of past rounds.
     uses_history: ClassVar[bool] = False
 
+    @abstractmethod
     def steps(self, request: Request) -> Steps:
         """Yield what is to be trained, and return the adapter (P,)."""
-        raise NotImplementedError
 
     def run(self, request: Request) -> Unlearned:
         """Execute one request alone."""

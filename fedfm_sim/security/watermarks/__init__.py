@@ -16,6 +16,7 @@ WATERMARKS: Registry[type[Watermark]] = Registry(
         "unique-triggers": "fedfm_sim.security.watermarks.server_marks:UniqueTriggers",
         "waffle": "fedfm_sim.security.watermarks.server_marks:Waffle",
     },
+    base="fedfm_sim.security.watermarks.protocol:Watermark",
 )
 
 __all__ = ["WATERMARKS", "Watermark", "World", "without_marks"]

@@ -163,6 +163,7 @@ REMOVALS: Registry[type[Removal]] = Registry(
         "quantise": "fedfm_sim.security.watermarks.removal:Quantised",
         "regauge": "fedfm_sim.security.watermarks.removal:Regauge",
     },
+    base="fedfm_sim.security.watermarks.removal:Removal",
 )
 
 
