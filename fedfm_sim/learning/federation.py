@@ -19,7 +19,7 @@ from fedfm_sim.learning.adapters import (
 )
 from fedfm_sim.learning.aggregation import weighted_mean
 from fedfm_sim.learning.backbone import Backbone, flop_counter
-from fedfm_sim.learning.evaluation import Evaluation, evaluate
+from fedfm_sim.learning.evaluation import Evaluation, evaluate, evaluate_each
 from fedfm_sim.learning.examples import Examples
 from fedfm_sim.learning.trainer import Adjust, Trained, TrainingSettings
 
@@ -88,6 +88,10 @@ class Federation:
     def evaluate(self, adapters: Tensor, examples: Examples) -> Evaluation:
         """Evaluate (M, P) adapters on the same examples."""
         return evaluate(self.backbone, self.layout, adapters, examples)
+
+    def evaluate_each(self, jobs: Sequence[tuple[Tensor, Examples]]) -> list[Evaluation]:
+        """Evaluate (M, P) adapters on examples of their own, for each of several jobs."""
+        return evaluate_each(self.backbone, self.layout, jobs)
 
     def training_flops(self, example: Examples) -> float:
         """Return the floating-point operations of one training example, counted once."""

@@ -10,7 +10,6 @@ a loop over plain peft (`fedfm_sim.learning.reference`), which a test holds to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import local
@@ -26,6 +25,7 @@ from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone, example_losses, module_at
 from fedfm_sim.learning.examples import Examples
+from fedfm_sim.learning.lanes import in_lanes
 
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
@@ -276,28 +276,6 @@ def train(
             last_epoch[k] = np.average(losses[position, tail], weights=weights[tail])
     samples = np.array([len(shard) * settings.epochs for shard in shards], dtype=np.int64)
     return Trained(trained, last_epoch, samples)
-
-
-#: A thread takes at least so many participants: their steps are long against what Python adds.
-LEAST_LANE = 8
-
-
-def in_lanes(work: Callable[[slice], None], count: int) -> None:
-    """Do ``count`` rows of work in as many threads as torch has, the rows dealt round.
-
-    Each thread computes its rows alone, which gives the bits of one thread; torch's own
-    threads would share every single product, and wait for each other between them.
-    """
-    threads = torch.get_num_threads()
-    lanes = max(1, min(threads, count // LEAST_LANE))
-    if lanes == 1:
-        work(slice(None))
-        return
-    try:
-        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(work, [slice(first, None, lanes) for first in range(lanes)]))
-    finally:
-        torch.set_num_threads(threads)  # what a lane sets holds for all that come later, too
 
 
 def _in_order(adjust: Adjust, order: Sequence[int]) -> Adjust:

@@ -196,7 +196,11 @@ class Play:
     @cached_property
     def leakage(self) -> Array:
         """P of Eq. 12: what each sent gives away, by the scenario's measure, (n,)."""
-        return np.array([self.leakage_of(k) for k in range(len(self.names))])
+        chosen = [int(k) for k in np.flatnonzero(self.allocation.selected)]
+        asked = [(k, self.names[k], self._shown(self.sent[k])) for k in chosen]
+        leakage = np.zeros(len(self.names))
+        leakage[chosen] = self.updates.leakages(asked)
+        return leakage
 
     def leakage_of(self, participant: int) -> float:
         """Return one participant's leakage."""
@@ -206,9 +210,11 @@ class Play:
 
     def leaked(self, participant: int, name: str, sent: Tensor) -> float:
         """Return what others learn of a participant by what they see of ``sent`` (P,)."""
-        if self.setting.defence.hides_updates:  # all that they see of it is the mean
-            sent = self.aggregate.adapter
-        return self.updates.leakage(participant, name, sent)
+        return self.updates.leakage(participant, name, self._shown(sent))
+
+    def _shown(self, sent: Tensor) -> Tensor:
+        """Return what others see of what one sends: where a rule hides that, the mean alone."""
+        return self.aggregate.adapter if self.setting.defence.hides_updates else sent
 
     def cost_of(self, participant: int) -> float:
         """Return c of Eq. 12: work really done, and effort, money."""
@@ -310,8 +316,9 @@ class Play:
     @cached_property
     def stakes(self) -> dict[str, Amount]:
         """The stakes of all, (n,) each."""
+        together: dict[str, Amount] = {"privacy": self.leakage}  # before any is asked for alone
         each = [self.stakes_of(k) for k in range(len(self.names))]
-        return {name: np.array([own[name] for own in each]) for name in each[0]}
+        return {name: np.array([own[name] for own in each]) for name in each[0]} | together
 
     def verdicts(self, audited: Array | Mask, found: Array | Mask) -> Verdicts:
         """Return what follows, for each of n, from who is audited and whose copy is found.

@@ -173,23 +173,36 @@ class RoundUpdates:
         Members are the participant's own examples, others are test examples of the
         same domain and labelled alike. One who stays out reveals nothing.
         """
-        if self._action(name).share == 0:
-            return 0.0
+        return self.leakages([(participant, name, sent)])[0]
+
+    def leakages(self, asked: Sequence[tuple[int, str, Tensor]]) -> list[float]:
+        """Return `leakage` of several participants, actions and uploads, in one pass."""
         # Actions that send the same (report, snoop, overbid) are attacked once.
-        key = (participant, blake2b(sent.numpy().tobytes()).digest())
-        if key not in self._leakage:
-            self._leakage[key] = self.setting.leakage.leakage(
-                Observation(
-                    self.setting.federation,
-                    self.reference,
-                    sent,
-                    self.setting.holdings.shard_at(participant, self.number),
-                    self.setting.holdings.others_at(participant, self.number),
-                    self.setting.holdings.shadow(participant),
-                    self._generator("membership", participant),
-                )
-            )
-        return self._leakage[key]
+        keys = [(k, blake2b(sent.numpy().tobytes()).digest()) for k, _, sent in asked]
+        missing = {
+            key: self._observation(k, sent)
+            for key, (k, name, sent) in zip(keys, asked, strict=True)
+            if key not in self._leakage and self._action(name).share
+        }
+        if missing:
+            found = self.setting.leakage.leakages(list(missing.values()))
+            self._leakage |= zip(missing, found, strict=True)
+        return [
+            self._leakage[key] if self._action(name).share else 0.0
+            for key, (_, name, _) in zip(keys, asked, strict=True)
+        ]
+
+    def _observation(self, participant: int, sent: Tensor) -> Observation:
+        holdings = self.setting.holdings
+        return Observation(
+            self.setting.federation,
+            self.reference,
+            sent,
+            holdings.shard_at(participant, self.number),
+            holdings.others_at(participant, self.number),
+            holdings.shadow(participant),
+            self._generator("membership", participant),
+        )
 
     def _prepare_declared(self, participant: int, action: Action) -> None:
         key = (participant, action.share, "")

@@ -14,7 +14,7 @@ from fedfm_sim.learning import evaluation
 from fedfm_sim.learning.adapters import AdapterLayout, attach, initial_adapter
 from fedfm_sim.learning.backbone import Backbone
 from fedfm_sim.learning.datasets import SplitData
-from fedfm_sim.learning.evaluation import BLOCK_ROWS, Evaluation, evaluate
+from fedfm_sim.learning.evaluation import BLOCK_ROWS, Evaluation, evaluate, evaluate_each
 from fedfm_sim.learning.examples import Examples
 
 
@@ -79,6 +79,26 @@ def test_blocks_do_not_show(
         patch.setattr(evaluation, "BLOCK_ROWS", rows)
         blocked = evaluate(backbone, layout, matrix, examples)
     np.testing.assert_allclose(blocked.losses, whole.losses, atol=1e-5)
+
+
+def test_several_jobs_in_lanes_are_those_done_alone(
+    backbone: Backbone, layout: AdapterLayout, digits: SplitData
+) -> None:
+    rows = random_rows(layout, 40)
+    jobs = [
+        (rows[2 * k : 2 * k + 1 + k % 2], digits.test.select(slice(k, 2 * k + 1)))
+        for k in range(20)
+    ]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = [evaluate(backbone, layout, *job) for job in jobs]
+    torch.set_num_threads(2)
+    together = evaluate_each(backbone, layout, jobs)
+    torch.set_num_threads(threads)
+    assert evaluate_each(backbone, layout, []) == []
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.losses, other.losses)
+        np.testing.assert_array_equal(one.predictions, other.predictions)
 
 
 def test_accuracy_by_hand() -> None:

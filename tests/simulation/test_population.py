@@ -204,7 +204,7 @@ def test_an_interrupted_run_keeps_whole_rounds(tmp_path: Path) -> None:
     ("override", "message"),
     [
         ("outcomes.source=trained", "'trained' takes at most participants.count = 10000"),
-        ("outcomes.table=nowhere", "no file 'nowhere'; expected a path or: million-clients"),
+        ("outcomes.table=nowhere", "no file 'nowhere'; expected a path or one of: million-clients"),
         ("mechanism={name='posted-price'}", "needs a mechanism 'posted-price' with its price"),
         ("mechanism=fmore", "needs a mechanism 'posted-price' with its price"),
         ("policies.honest.name=logit", "'policies' plays no part"),

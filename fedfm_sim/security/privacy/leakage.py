@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,3 +79,7 @@ class LeakageMeasure(Plugin):
         Where nothing is learnt it is 0 in the mean over what chance draws, and so below 0 about
         as often as above: whoever cuts it at 0 would price chance.
         """
+
+    def leakages(self, seen: Sequence[Observation]) -> list[float]:
+        """Return the `leakage` of each of several uploads to one federation."""
+        return [self.leakage(one) for one in seen]

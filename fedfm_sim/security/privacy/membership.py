@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from scipy.stats import norm
+from torch import Tensor
 
 from fedfm_sim.core.arrays import Array
 from fedfm_sim.learning.examples import Examples
@@ -31,15 +34,27 @@ class LossThreshold(LeakageMeasure):
 
     def leakage(self, seen: Observation) -> float:
         """Return the advantage; an update of NaN or Inf reveals no more than what was there."""
+        return self.leakages([seen])[0]
+
+    def leakages(self, seen: Sequence[Observation]) -> list[float]:
+        """Return the advantage over each of several uploads, evaluated side by side."""
+        jobs = [self._job(one) for one in seen]
+        told = iter(seen[0].federation.evaluate_each([job for job in jobs if job is not None]))
+        return [0.0 if job is None else self._advantage(next(told).losses) for job in jobs]
+
+    def _job(self, seen: Observation) -> tuple[Tensor, Examples] | None:
+        """Return which models to evaluate on what: members, then as many others."""
         members, others = seen.balanced()
         if not len(members):
-            return 0.0
+            return None
         row = seen.sent if bool(torch.isfinite(seen.sent).all()) else seen.reference
-        pool = Examples.concatenate([members, others])
         rows = torch.stack([row, seen.federation.initial])
-        found = np.nan_to_num(seen.federation.evaluate(rows, pool).losses, nan=1e30)
-        losses: Scores = found if self.decimals is None else masked(found, self.decimals)
-        inside, outside = np.split(losses, [len(members)], axis=1)
+        return rows, Examples.concatenate([members, others])
+
+    def _advantage(self, losses: npt.NDArray[np.float32]) -> float:
+        found = np.nan_to_num(losses, nan=1e30)
+        shown: Scores = found if self.decimals is None else masked(found, self.decimals)
+        inside, outside = np.split(shown, 2, axis=1)
         sent, base = map(membership_advantage, inside, outside)
         return sent - base
 
