@@ -101,6 +101,7 @@ def test_more_runs_go_where_the_answer_hangs() -> None:
     assert (more.empirical.game.payoffs == first.empirical.game.payoffs)[:, rest].all()
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     arguments = ["equilibrium", "attack-defence-game", "--replicates", "2", "--jobs", "1",
                  "--attacks", "contribute,sign-flip", "--defences", "fedavg,median",

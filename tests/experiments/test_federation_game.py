@@ -18,6 +18,7 @@ from fedfm_sim.experiments.federation_game import federation_game
 SMALL = ["rounds=1", "participants.count=4", "participants.malicious=2"]
 
 
+@pytest.mark.slow
 def test_inspection(tmp_path: Path) -> None:
     """The mixed equilibrium is the closed form's on the measured payoffs."""
     scenario = fs.load_scenario("inspection-game", SMALL)

@@ -189,6 +189,7 @@ def interrupting(patch: pytest.MonkeyPatch, owner: type, name: str, times: int) 
     patch.setattr(owner, name, struck)
 
 
+@pytest.mark.slow
 def test_wherever_a_round_is_stopped_nothing_of_it_is_left(
     whole: RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:

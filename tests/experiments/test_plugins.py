@@ -16,12 +16,13 @@ import fedfm_sim as fs
 from fedfm_sim.cli.lists import LISTINGS, MECHANISMS
 from fedfm_sim.core.registry import REGISTERED
 from fedfm_sim.experiments.identity import identity_of
-from fedfm_sim.experiments.plugins import REGISTRIES, SLOTS
+from fedfm_sim.experiments.plugins import REGISTRIES, SLOTS, with_plugins
 from fedfm_sim.mechanisms import MECHANISMS as RULES
 from fedfm_sim.mechanisms.protocol import Allocation, Announcement, Mechanism, Offers
 from fedfm_sim.mechanisms.rules.posted_price import PostedPrice
 from fedfm_sim.security.attacks import ATTACKS, Attack
 from fedfm_sim.security.attacks.protocol import Goal
+from fedfm_sim.security.defences.krum import Krum
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -113,12 +114,16 @@ def test_own_entries_say_where_they_are_from(listing: Any) -> None:
             assert told["source"], name
 
 
-def test_a_mechanism_as_an_object_is_the_one_that_is_named() -> None:
-    given = fs.run("quickstart", 1, overrides=SMALL, mechanism=PostedPrice(price=0.02))
-    named = [*SMALL, "mechanism={name='posted-price', price=0.02}"]
-    same = fs.run("quickstart", 1, overrides=named)
-    pd.testing.assert_frame_equal(given.participants, same.participants, check_exact=True)
-    assert given.scenario.mechanism.name == "posted-price"
+def test_an_object_is_the_plug_in_that_is_named() -> None:
+    named = [
+        *SMALL,
+        "mechanism={name='posted-price', price=0.02}",
+        "defence={name='krum', attackers=1}",
+    ]
+    given = {"mechanism": PostedPrice(price=0.02), "defence": Krum(attackers=1)}
+    scenario = with_plugins(fs.load_scenario("quickstart", SMALL), given)
+    assert scenario == fs.load_scenario("quickstart", [*SMALL, *named])
+    assert not REGISTERED
 
 
 def test_an_object_of_ones_own_is_registered_under_its_class_and_in_the_lock(

@@ -57,7 +57,8 @@ def test_a_row_is_what_its_run_says() -> None:
 
 #: What a cell once left out: marks, trust, the price of privacy, protection, drop-outs, audits.
 WORLDS = [
-    (["watermark=waffle", "prices.privacy=50.0"], "fedavg"),
+    (["watermark=fedtracker", "prices.privacy=50.0"], "fedavg"),
+    pytest.param(["watermark=waffle"], "fedavg", marks=pytest.mark.slow),
     (
         [
             "mechanism={name='reputation-auction', budget=40.0, threshold=0.45}",

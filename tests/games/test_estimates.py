@@ -35,8 +35,14 @@ def test_a_fixed_cost_has_the_interval_of_the_benefit_turned_over() -> None:
     assert (found.low, found.high) == pytest.approx(ends, rel=1e-5)
 
 
+def normal(pair: tuple[float, float]) -> tuple[float, float]:
+    """Return the pair with 0 for what has not all its digits in another unit."""
+    first, second = (value if abs(value) > 1e-300 else 0.0 for value in pair)
+    return first, second
+
+
 @given(
-    st.lists(st.tuples(st.floats(0, 9), st.floats(-5, 9)), min_size=2, max_size=8),
+    st.lists(st.tuples(st.floats(0, 9), st.floats(-5, 9)).map(normal), min_size=2, max_size=8),
     st.floats(0.01, 100),
 )
 def test_fieller_holds_what_students_test_does_not_refuse(

@@ -129,7 +129,7 @@ def test_another_package_adds_a_pretraining(
         "--out: missing; backbone 'other-vit' has no shipped folder, name one"
     )
     with pytest.raises(
-        UserError, match=r"unknown backbone 'digits-vjt' \(did you mean 'digits-vit'"
+        UserError, match=r"unknown pre-training 'digits-vjt' \(did you mean 'digits-vit'"
     ):
         pretrain("digits-vjt", 3, unwatched)
 

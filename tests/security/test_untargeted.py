@@ -58,7 +58,7 @@ def test_noise_is_as_long_as_said_and_differs_by_draw(
     assert max(abs(float(c)) for c in cosines) < 0.9
 
 
-@pytest.mark.parametrize("attack", ["sign-flip", "gaussian"])
+@pytest.mark.parametrize("attack", ["sign-flip", pytest.param("gaussian", marks=pytest.mark.slow)])
 def test_undefended_it_undoes_the_learning_and_the_median_holds(attack: str) -> None:
     overrides = [
         "rounds=2",
