@@ -60,7 +60,7 @@ _FILES = (
 )
 
 #: The folders that these lie in.
-_FOLDERS = re.compile(rf"{HISTORY}|{ADAPTER}|{WITHOUT}[0-9-]+({re.escape(PART)})?")
+_FOLDERS = re.compile(rf"{HISTORY}|{ADAPTER}|{WITHOUT}[0-9-]+(by-[\w.-]+?)?({re.escape(PART)})?")
 
 
 class RunFolder(OwnedFiles):
@@ -297,12 +297,14 @@ class RunFolder(OwnedFiles):
         layout: AdapterLayout,
         backbone: Backbone,
         verification: pd.DataFrame,
+        method: str = "",
     ) -> Path:
         """Write the adapter (P,) that is left without some participants; return its folder.
 
+        ``method`` tells it from what another method left without the same.
         Everything is written under another name first, so that a crash leaves the run as it was.
         """
-        target = self.path / without(gone)
+        target = self.path / without(gone, method)
         part = target.with_name(target.name + PART)
         shutil.rmtree(part, ignore_errors=True)
         save_adapter(part / ADAPTER, adapter, layout, backbone.address, backbone.model)
@@ -327,9 +329,12 @@ def refuse_another(path: Path, scenario: Scenario, seed: int) -> None:
         )
 
 
-def without(gone: Sequence[int]) -> str:
-    """Return the name of the folder with the adapter that some participants were taken out of."""
-    return WITHOUT + "-".join(map(str, gone))
+def without(gone: Sequence[int], method: str = "") -> str:
+    """Return the name of the folder with the adapter that some participants were taken out of.
+
+    With a ``method``, the last of them by another one than that after which the run went on.
+    """
+    return WITHOUT + "-".join(map(str, gone)) + (f"-by-{method}" if method else "")
 
 
 def _is_a_run(path: Path) -> bool:

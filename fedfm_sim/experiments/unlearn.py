@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.registry import NestedError
-from fedfm_sim.experiments.folder import UNLEARNED, RunFolder
+from fedfm_sim.experiments.folder import UNLEARNED, RunFolder, without
 from fedfm_sim.experiments.forgetting import Forgetting
 from fedfm_sim.experiments.identity import identity_of
 from fedfm_sim.learning.examples import Examples
@@ -38,7 +38,9 @@ def unlearn(
 
     The outcome lies in ``RUN/without-K``, K being the participants that are gone, with the
     adapter in peft's format and the comparison with a retrained federation. The run's own
-    adapter stays. A second participant is removed from the outcome of the first.
+    adapter stays. A second participant is removed from the outcome of the first. The same one
+    by another method is removed from the same adapter as at first, to compare: that outcome lies
+    in ``RUN/without-K-by-METHOD``, and nothing goes on from there.
 
     Parameters
     ----------
@@ -55,8 +57,8 @@ def unlearn(
     ------
     UserError
         When the folder is no finished run, the participant never took part or has been
-        removed already, the method needs updates that were not kept, or another command
-        is writing there.
+        removed by this method already, the method needs updates that were not kept, or another
+        command is writing there.
     """
     executor = _executor(method, parameters or {})
     with RunFolder.existing(run, alone=True) as folder:
@@ -66,8 +68,16 @@ def unlearn(
 def _unlearn(folder: RunFolder, client: int, method: str, executor: Executor) -> Forgetting:
     setting, before = _setting(folder), unlearned(folder)
     gone = [int(entry["client"]) for entry in before]
-    if client in gone:
-        raise UserError(f"{folder.path}: participant {client} has been unlearned already")
+    again = client in gone
+    if again:
+        gone = gone[: gone.index(client)]
+        first = before[len(gone)]["method"]
+        done = folder.path / without([*gone, client], "" if method == first else method)
+        if done.is_dir():
+            raise UserError(
+                f"{folder.path}: participant {client} has been unlearned by '{method}' already; "
+                f"the outcome is in {done.name}; expected another method"
+            )
     played = folder.read_table("participants")
     request = request_of(folder, setting, client, played, gone)
     if executor.uses_history and not folder.has_updates:
@@ -80,8 +90,11 @@ def _unlearn(folder: RunFolder, client: int, method: str, executor: Executor) ->
         request, {method: made}, retrained, probes_of(setting, client, played["action"])
     )
     layout, backbone = setting.federation.layout, setting.federation.backbone
-    target = folder.write_without([*gone, client], made.adapter, layout, backbone, table)
-    folder.write_json(UNLEARNED, {"gone": [*before, {"client": client, "method": method}]})
+    target = folder.write_without(
+        [*gone, client], made.adapter, layout, backbone, table, method if again else ""
+    )
+    if not again:
+        folder.write_json(UNLEARNED, {"gone": [*before, {"client": client, "method": method}]})
     return Forgetting(client, method, table, target)
 
 

@@ -52,9 +52,8 @@ def test_participants_go_one_after_the_other(run: Path) -> None:
     assert saved["accuracy"].tolist() == pytest.approx([r["accuracy"] for r in first["models"]])
 
     after = contents(run)
-    assert "participant 9 has been unlearned already" in refused(
-        run, "--client", "9", "--method", "fine-tune"
-    )
+    told = refused(run, "--client", "9", "--method", "federaser")
+    assert "participant 9 has been unlearned by 'federaser' already" in told
     assert contents(run) == after
 
     second = call("unlearn", run, "--client", "3", "--method", "fine-tune", "--set", "rounds=1")
@@ -64,6 +63,18 @@ def test_participants_go_one_after_the_other(run: Path) -> None:
     assert examples.iloc[2] < saved["examples"].iloc[2]  # retrained without both of them
     gone = json.loads((run / "unlearned.json").read_text())["gone"]
     assert [entry["client"] for entry in gone] == [9, 3]
+
+    # The first one by another method, from the same adapter: to compare, and beside the rest.
+    after = contents(run)
+    other = call(
+        "unlearn", run, "--client", "9", "--method", "fine-tune", "--set", "rounds=1", "--json"
+    )
+    models = json.loads(other.stdout)["models"]
+    assert [models[0], models[2]] == [first["models"][0], first["models"][2]]
+    assert {name: contents(run)[name] for name in after} == after
+    assert (run / "without-9-by-fine-tune" / "adapter" / "adapter_config.json").is_file()
+    told = refused(run, "--client", "9", "--method", "fine-tune")
+    assert "by 'fine-tune' already; the outcome is in without-9-by-fine-tune" in told
 
 
 def test_bad_input_leaves_the_run_as_it_was(run: Path, tmp_path: Path) -> None:
