@@ -16,6 +16,7 @@ from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.game import CoalitionGame
 from fedfm_sim.mechanisms.contribution import SCHEMES, evaluate
+from fedfm_sim.mechanisms.contribution.result import NoValueError
 from fedfm_sim.mechanisms.protocol import (
     Allocation,
     Announcement,
@@ -83,13 +84,19 @@ class PaidByContribution(PaidAfterwards):
     def contributions(self, delivery: Delivery) -> Array:
         """Return what each of the n participants contributed, by the scheme.
 
+        Nothing, where the round's game has no such value: there is a nucleolus only where there
+        are imputations. (A prenucleolus there is always.)
+
         Raises
         ------
         UserError
             When no game is given, or it is not over the n participants.
         """
-        rng = np.random.default_rng(delivery.seed)
-        return evaluate(game_of(delivery), self.scheme, budget=self.evaluations, rng=rng).values
+        game, rng = game_of(delivery), np.random.default_rng(delivery.seed)
+        try:
+            return evaluate(game, self.scheme, budget=self.evaluations, rng=rng).values
+        except NoValueError:
+            return np.zeros(game.players)
 
 
 def game_of(delivery: Delivery) -> CoalitionGame:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.mechanisms import (
+    Allocation,
     Announcement,
     CoalitionGame,
     ContributionShare,
@@ -47,6 +48,19 @@ def test_other_schemes_pay_only_whom_nobody_can_replace(scheme: str, expected: l
     allocation = mechanism.allocate(offers(1, 1, 1), Announcement())
     pay = mechanism.pay(allocation, delivered(GLOVE))
     assert pay == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"), [("nucleolus", [0, 0]), ("prenucleolus", [30, 30])]
+)
+def test_a_round_whose_game_has_no_such_value_pays_nothing(
+    scheme: str, expected: list[float]
+) -> None:
+    """Two who are worth less together than the one alone and the other alone: no imputation."""
+    game = CoalitionGame.from_table([0.0, 1.0, 1.0, 1.0])
+    allocation = Allocation(np.ones(2, dtype=np.bool_), np.zeros(2))
+    mechanism = ContributionShare(budget=60, scheme=scheme)
+    assert mechanism.pay(allocation, Delivery(np.ones(2), game)) == pytest.approx(expected)
 
 
 def test_those_who_stayed_out_are_not_paid() -> None:
