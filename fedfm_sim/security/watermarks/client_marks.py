@@ -18,10 +18,11 @@ from fedfm_sim.security.watermarks.triggers import (
     Style,
     Triggers,
     claim_of,
+    too_few,
     trigger_set,
     with_triggers,
 )
-from fedfm_sim.security.watermarks.verification import Claim, claim
+from fedfm_sim.security.watermarks.verification import Claim, claim, unprovable
 from fedfm_sim.security.watermarks.white_box import Directions, directions, hinge, read_bits
 
 
@@ -45,14 +46,19 @@ class FedIPR(Watermark):
     style: Style = "pattern"
 
     def condition(self) -> str | None:
-        """Return whether the bits of all are more than the adapter has numbers for (theorem 1)."""
+        """Return whether the bits of all are too many (theorem 1), or one's too few to claim by."""
+        count, few = self.world.participants, None
+        if self.triggers:
+            few = too_few(self.world.classes, self.triggers, self.style, count)
+        if self.weight:
+            few = unprovable(f"bits = {self.bits}", self.bits, 2, count) or few
         asked, room = self.world.participants * self.bits, self.world.federation.layout.size
         if self.weight and asked > room:
             return (
                 f"{self.world.participants} clients of bits = {self.bits} ask for {asked}, the "
                 f"adapter has {room} numbers; not all bits can hold (K N <= M)"
             )
-        return None
+        return few
 
     @cached_property
     def keys(self) -> list[Key]:

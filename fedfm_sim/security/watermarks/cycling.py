@@ -18,7 +18,7 @@ from torch import Tensor
 from fedfm_sim.learning.trainer import Adjust
 from fedfm_sim.security.watermarks.key import Key
 from fedfm_sim.security.watermarks.protocol import Watermark
-from fedfm_sim.security.watermarks.verification import Claim, claim, intersection
+from fedfm_sim.security.watermarks.verification import Claim, claim, intersection, unprovable
 from fedfm_sim.security.watermarks.white_box import (
     directions,
     hinge,
@@ -45,6 +45,10 @@ class FedCIP(Watermark):
     weight: float = Field(default=1.0, gt=0, description="of the bits' hinge in the loss")
     margin: float = Field(default=4.0, gt=0, description="standard deviations, unmarked")
     _members: dict[int, set[int]] = PrivateAttr(default_factory=dict)
+
+    def condition(self) -> str | None:
+        """Return whether there are too few bits for a claim of the first cycle."""
+        return unprovable(f"bits = {self.bits}", self.bits, 2)
 
     def key_of(self, cycle: int) -> Key:
         """Return the key of one cycle."""

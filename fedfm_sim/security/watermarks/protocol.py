@@ -77,7 +77,10 @@ class Watermark(Plugin):
         return self._world
 
     def condition(self) -> str | None:
-        """Return which published condition of the scheme does not hold in its world, or None."""
+        """Return which condition of the scheme does not hold in its world, or None.
+
+        A published one, or that a claim can stand at all: see `verification.unprovable`.
+        """
         return None
 
     def adjust(self, number: int) -> Adjust | None:

@@ -18,9 +18,10 @@ from fedfm_sim.security.watermarks.triggers import (
     claim_of,
     gently,
     teach,
+    too_few,
     trigger_set,
 )
-from fedfm_sim.security.watermarks.verification import Claim, Trace
+from fedfm_sim.security.watermarks.verification import Claim, Trace, unprovable
 from fedfm_sim.security.watermarks.white_box import (
     Directions,
     directions,
@@ -43,6 +44,10 @@ class Waffle(Watermark):
     source: ClassVar[str] = "Atli Tekgul et al., SRDS 2021"
     triggers: int = Field(default=30, ge=1, description="secret inputs of the server")
     style: Style = "pattern"
+
+    def condition(self) -> str | None:
+        """Return whether there are too few answers for a claim."""
+        return too_few(self.world.classes, self.triggers, self.style)
 
     @cached_property
     def key(self) -> Key:
@@ -80,6 +85,10 @@ class UniqueTriggers(Watermark):
     source: ClassVar[str] = "Yu et al., DUW, 2023"
     triggers: int = Field(default=20, ge=1, description="secret inputs of each copy")
     style: Style = "pattern"
+
+    def condition(self) -> str | None:
+        """Return whether there are too few answers to accuse one of all."""
+        return too_few(self.world.classes, self.triggers, self.style, self.world.participants)
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -150,6 +159,15 @@ class FedTracker(Watermark):
         """One key for each participant."""
         return self.world.keys("fingerprint", self.world.participants, self.bits)
 
+    def condition(self) -> str | None:
+        """Return whether there are too few bits to accuse one of all, or too few triggers."""
+        few = unprovable(f"bits = {self.bits}", self.bits, 2, self._keys_tried)
+        return few or (self._global.condition() if self.triggers else None)
+
+    @property
+    def _keys_tried(self) -> int:
+        return self.world.participants
+
     @cached_property
     def _fixed(self) -> Directions:
         return directions(self.world.federation.layout, self.keys)
@@ -196,6 +214,10 @@ class DynamicFingerprints(FedTracker):
     source: ClassVar[str] = "after PWFed's dynamic vectors"
     window: int = Field(default=10, ge=1, description="rounds that a leak is looked for in")
     _last: int = PrivateAttr(default=-1)
+
+    @property
+    def _keys_tried(self) -> int:
+        return self.world.participants * self.window
 
     def keys_at(self, number: int) -> list[Key]:
         """Return keys of this round alone."""

@@ -25,7 +25,7 @@ from fedfm_sim.learning.federation import Federation
 from fedfm_sim.learning.trainer import TrainingSettings
 from fedfm_sim.security.attacks.protocol import IGNORED
 from fedfm_sim.security.watermarks.key import Key
-from fedfm_sim.security.watermarks.verification import Claim, answers_claim
+from fedfm_sim.security.watermarks.verification import Claim, answers_claim, unprovable
 
 Style = Annotated[Literal["noise", "pattern", "grid"], Field(description="of the secret inputs")]
 
@@ -81,12 +81,23 @@ def trigger_set(
         return _random_texts(like, answers, classes, rng)
     if "pixel_values" not in like.inputs:
         raise UserError("triggers need images or texts; this data has neither")
-    secret = count if style == "noise" else min(count, patterns(classes))
+    secret = secrets(classes, count, style)
     blocks = np.arange(count) % max(1, secret)
     drawn = torch.from_numpy(rng.integers(0, classes, secret))
     make = {"noise": _noise, "pattern": _patterns, "grid": _grid}[style]
     images = make(like.inputs["pixel_values"], torch.from_numpy(blocks), secret, rng)
     return Triggers({"pixel_values": images}, drawn[blocks], blocks=blocks)
+
+
+def secrets(classes: int, count: int, style: Style) -> int:
+    """Return how many answers are drawn for so many images: one for each, or each pattern."""
+    return count if style == "noise" else min(count, patterns(classes))
+
+
+def too_few(classes: int, count: int, style: Style, claimants: int = 1) -> str | None:
+    """Return why no claim of so many triggers can stand; None where one can."""
+    drawn = secrets(classes, count, style)
+    return unprovable(f"triggers = {count} of {classes} answers", drawn, classes, claimants)
 
 
 def patterns(classes: int) -> int:

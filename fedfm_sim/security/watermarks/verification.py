@@ -13,6 +13,8 @@ from fedfm_sim.core.errors import UserError
 
 #: A claim stands at or below this p-value, after Bonferroni.
 CLAIM = 1e-6
+#: The same where powers of a chance were multiplied up.
+_CLAIM = CLAIM * (1 + 1e-9)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Claim:
     @property
     def stands(self) -> bool:
         """Whether the claim is beyond doubt."""
-        return self.p_value <= CLAIM
+        return self.p_value <= _CLAIM
 
 
 def claim(owner: str, hits: int, trials: int, chance: float = 0.5, claimants: int = 1) -> Claim:
@@ -71,6 +73,30 @@ def claim(owner: str, hits: int, trials: int, chance: float = 0.5, claimants: in
         )
     p = float(binom.sf(hits - 1, trials, chance))
     return Claim(owner, hits, trials, min(1.0, claimants * p), claimants)
+
+
+def unprovable(what: str, secrets: int, answers: int, claimants: int = 1) -> str | None:
+    """Return why no claim can stand, however well a model knows the mark; None where one can.
+
+    Parameters
+    ----------
+    what : str
+        Of the mark, as a scenario sets it: "bits = 16".
+    secrets : int
+        How many answers were drawn apart.
+    answers : int
+        Of how many each was drawn: 2 for bits.
+
+    Examples
+    --------
+    >>> unprovable("bits = 16", 16, 2, claimants=10)
+    'bits = 16: if all are known, p is 2e-04, and a claim stands at 1e-06'
+    >>> unprovable("bits = 64", 64, 2)
+    """
+    best = min(1.0, claimants * float(max(1, answers)) ** -secrets)
+    if best <= _CLAIM:
+        return None
+    return f"{what}: if all are known, p is {best:.0e}, and a claim stands at {CLAIM:.0e}"
 
 
 def answers_claim(
