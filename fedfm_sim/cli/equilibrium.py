@@ -85,7 +85,7 @@ def equilibrium(
     print_rows(console, played.rows())
     if isinstance(played, AttackGame) and (exploited := played.exploited_rows()):
         print_rows(console, exploited, "Against each rule alone")
-    for line in played.told():
+    for line in [*played.told(), *played.notes()]:
         console.print(line, soft_wrap=True)
     print_report_path(folder, played, console)
 

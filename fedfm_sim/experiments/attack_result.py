@@ -19,6 +19,7 @@ from fedfm_sim.games.empirical import EmpiricalGame, Intervals
 from fedfm_sim.games.estimates import deterrence_ratio
 from fedfm_sim.reporting.game_figures import draw_deterrence
 from fedfm_sim.reporting.page import Section
+from fedfm_sim.simulation.conditions import gathered
 
 #: What an attack does, and how it is headed; accuracy lost is what untargeted attacks are after.
 DONE = {"attack_success": "attack success", "accuracy_lost": "accuracy lost"}
@@ -66,6 +67,11 @@ class AttackGame(MeasuredGame):
     def empirical(self) -> EmpiricalGame:
         """The game of attackers, who act together, and the server."""
         return EmpiricalGame.from_frame(self.cells, ("attack", "defence"), self.roles)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Which published conditions of rules and attacks failed, and in how many cells."""
+        return gathered(self.cells["conditions"]) if "conditions" in self.cells else []
 
     def solve(self, rng: np.random.Generator | None = None) -> tuple[Intervals, ...]:
         """Return the equilibria with intervals over seeds; nothing is drawn."""

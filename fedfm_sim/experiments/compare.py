@@ -271,7 +271,7 @@ def compare(
         for place, done in enumerate(made)
     ]
     rows = [
-        {**own, **_measures(done.summary), "remarks": _remarks(done.summary)}
+        {**own, **_measures(done.summary), "remarks": done.remarks}
         for own, done in zip(named, made, strict=True)
     ]
     tried = [_deviations(done).assign(**own) for own, done in zip(named, made, strict=True)]
@@ -307,10 +307,6 @@ def _measures(summary: Mapping[str, Any]) -> dict[str, float]:
     }
     found = {**summary, **by_kind, **nested}
     return {name: float("nan") if found.get(name) is None else found[name] for name in MEASURES}
-
-
-def _remarks(summary: Mapping[str, Any]) -> str:
-    return BETWEEN.join(summary.get("remarks", ()))
 
 
 def _folder_name(chosen: Sequence[Override], seed: int) -> str:

@@ -28,6 +28,7 @@ from fedfm_sim.mechanisms.theory.deterrence import (
 )
 from fedfm_sim.scenarios.loader import overridden
 from fedfm_sim.scenarios.schema import Scenario
+from fedfm_sim.simulation.conditions import gathered
 
 #: What is least: money that the server spends in a round (on payments, audits and interest for
 #: deposits), that less what the accuracy gained is worth, the audit rate, or the fine.
@@ -103,6 +104,7 @@ def design(
         table,
         _frontier(table, scenario),
         _trials(chosen, table, tried, workshop),
+        tuple(gathered(run.remarks for run in runs)),
     )
 
 

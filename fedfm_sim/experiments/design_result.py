@@ -15,6 +15,7 @@ from fedfm_sim.games.estimates import deterrence_ratio
 from fedfm_sim.mechanisms.theory.deterrence import Deterrent, Temptations
 from fedfm_sim.reporting.design_figures import draw_frontier, draw_temptations
 from fedfm_sim.reporting.page import Section
+from fedfm_sim.reporting.tables import remark_lines
 from fedfm_sim.scenarios.schema import Scenario
 
 
@@ -45,6 +46,8 @@ class Design(Reported):
         One row per trial: ``part`` of the designed rate, ``policy``, ``seed``, ``honest``
         share of rounds without an attack in the last third, and ``tempted``, how many measured
         deviations gain there.
+    remarks : tuple of str
+        What was done to make things fit, and which conditions failed, in how many runs.
     """
 
     objective: str
@@ -56,6 +59,7 @@ class Design(Reported):
     temptations: pd.DataFrame
     frontier: pd.DataFrame
     trials: pd.DataFrame
+    remarks: tuple[str, ...] = ()
 
     json_name = "design.json"
 
@@ -108,6 +112,7 @@ class Design(Reported):
             "trials": records(self.trials),
             "new_seed": self.new_seed,
             "ratios": records(self.ratios()),
+            "remarks": list(self.remarks),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -129,7 +134,8 @@ class Design(Reported):
         return Page(
             f"Sanctions for {self.scenario.name}",
             f"Least {self.objective}: audit rate {point.rate:.3f}, fine and deposit "
-            f"{point.fine:.2f} money, {self.objective} {self.cost:.3f}. Binding: {self.binding}.",
+            f"{point.fine:.2f} money, {self.objective} {self.cost:.3f}. Binding: {self.binding}."
+            + "".join(f" Note: {remark}." for remark in self.remarks),
             [
                 Section(
                     "The deterrence frontier",
@@ -170,6 +176,7 @@ class Design(Reported):
             f"and deposit {point.fine:.2f}; {self.objective} {self.cost:.3f}{under}",
             f"binding of {len(self.temptations)} deviations: {self.binding}",
             self._new,
+            *remark_lines({"remarks": self.remarks}),
         ]
 
     @property

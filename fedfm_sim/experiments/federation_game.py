@@ -78,7 +78,7 @@ def federation_game(
         paid = _payoffs(run, kinds, actions)
         own = _totals(run)
         named = {"rule": rule, "profile": _in_words(profile, actions), "seed": seed}
-        rows.append({**named, **own})
+        rows.append({**named, **own, "remarks": run.remarks})
         known[seed][rule, profile] = np.append(paid, own["server"])
     replicates = tuple(
         _assembled(reduction, roles, actions, tuple(rules), known[seed]) for seed in seeds

@@ -22,6 +22,7 @@ from fedfm_sim.games.sensitivity import payoff_changes
 from fedfm_sim.games.symmetric import RoleSymmetricGame
 from fedfm_sim.reporting.game_figures import draw_front
 from fedfm_sim.reporting.page import Section
+from fedfm_sim.simulation.conditions import gathered
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,7 +35,7 @@ class FederationGame(MeasuredGame):
         One row per run: ``rule``, ``profile`` (counts in words), ``seed``, and per round, money:
         ``server``'s payoff, total ``utility`` of the participants (Eq. 12) and their total
         ``cost``; with ``accuracy`` and ``attack_success`` at the end, and the ``accuracy_lost``
-        to attackers per round.
+        to attackers per round, and the ``remarks`` that stand with the run.
     replicates : tuple of RoleSymmetricGame
         One for each seed; payoffs are means over a kind's participants and rounds.
     """
@@ -127,6 +128,11 @@ class FederationGame(MeasuredGame):
         if any(sum(part) != 1 for part in chosen):
             raise UserError(f"{list(honest)}: expected one action of each of {self.roles}")
         return Estimate.of_largest(*self._gains(np.concatenate(chosen)), self._degrees)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was done to make things fit, and which conditions failed, in how many runs."""
+        return gathered(self.runs["remarks"]) if "remarks" in self.runs else []
 
     @property
     def _degrees(self) -> int:

@@ -21,6 +21,7 @@ from fedfm_sim.games.dynamics import Trajectory
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals
 from fedfm_sim.reporting.game_figures import draw_best_replies, draw_payoffs, draw_trajectories
 from fedfm_sim.reporting.page import Section
+from fedfm_sim.reporting.tables import remark_lines
 from fedfm_sim.scenarios.schema import Scenario
 
 #: What the intervals of games are.
@@ -102,6 +103,11 @@ class MeasuredGame(Reported):
     def _sections(self) -> list[Section]:
         """Return the sections of the report that only this sort of game has."""
 
+    @property
+    @abstractmethod
+    def remarks(self) -> list[str]:
+        """What was done to make things fit, and which conditions failed, in how many runs."""
+
     @cached_property
     def solution(self) -> Solution:
         """What is found, with searches that start alike for the same scenario and seeds."""
@@ -118,6 +124,7 @@ class MeasuredGame(Reported):
             "replicates": len(self.seeds),
             "equilibria": [self._equilibrium(each) for each in own.found],
             **own.more,
+            "remarks": self.remarks,
         }
 
     def _equilibrium(self, own: Intervals) -> dict[str, Any]:
@@ -157,7 +164,11 @@ class MeasuredGame(Reported):
         """Return the game in a few lines."""
         count = len(self.solution.found)
         head = f"{self.scenario.name}: {count} equilibria on {len(self.seeds)} seeds"
-        return [head, *self.told()]
+        return [head, *self.told(), *self.notes()]
+
+    def notes(self) -> list[str]:
+        """Return the remarks as they are shown."""
+        return remark_lines({"remarks": self.remarks})
 
     def page(self) -> Page:
         """Return equilibria, pictures of payoffs, replies and learning, and what else there is."""
@@ -192,6 +203,7 @@ class MeasuredGame(Reported):
         lead = (
             f"{self.scenario.description} Payoffs are money, measured on {game.replicates} seeds."
         )
+        lead = " ".join([lead, *(f"Note: {remark}." for remark in self.remarks)])
         return Page(self.scenario.name, lead, [*sections, *self._sections()])
 
 

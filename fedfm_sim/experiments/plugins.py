@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel
@@ -92,7 +92,7 @@ def register(kind: str, name: str, plugin: Any = None) -> Any:
     return plugin
 
 
-def with_plugins(scenario: Scenario, plugins: dict[str, BaseModel]) -> Scenario:
+def with_plugins(scenario: Scenario, plugins: Mapping[str, BaseModel]) -> Scenario:
     """Return a scenario with plug-ins given as objects in place of its own.
 
     A class that has no name yet is registered under its own in lower case, with hyphens, so

@@ -25,6 +25,7 @@ from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.run import run
 from fedfm_sim.scenarios.schema import Scenario
 from fedfm_sim.scenarios.work import Work, check_work, work_of
+from fedfm_sim.simulation.conditions import BETWEEN
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -207,6 +208,11 @@ class Finished:
     rounds: pd.DataFrame
     participants: pd.DataFrame
     deviations: pd.DataFrame
+
+    @property
+    def remarks(self) -> str:
+        """What is to be said with the result, as one cell of a table holds it."""
+        return BETWEEN.join(self.summary.get("remarks", ()))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ the result. A rule below its conditions is played all the same, as studies of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -54,6 +56,23 @@ def remarks_of(remarks: Sequence[str], rounds: pd.DataFrame) -> list[str]:
         for line in filter(None, str(row["conditions"]).split(BETWEEN)):
             said.setdefault(line, []).append(int(row["round"]))
     return [*remarks, *(f"{line} ({_when(own)})" for line, own in said.items())]
+
+
+def gathered(remarks: Iterable[str]) -> list[str]:
+    """Return what several runs are told, each line once and without its rounds.
+
+    Parameters
+    ----------
+    remarks : iterable of str
+        Of each run, its lines with `BETWEEN` between them.
+    """
+    each = [{_plain(line) for line in filter(None, own.split(BETWEEN))} for own in remarks]
+    counts = Counter(line for own in each for line in sorted(own))
+    return [f"{line} (in {count} of {len(each)} runs)" for line, count in counts.items()]
+
+
+def _plain(line: str) -> str:
+    return re.sub(r" \(rounds? [^()]*\)$", "", line)
 
 
 def _when(numbers: list[int]) -> str:

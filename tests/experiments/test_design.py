@@ -76,12 +76,19 @@ def test_the_designed_point_deters_and_four_fifths_do_not(tmp_path: Path) -> Non
 
 def test_objectives_and_alternatives(tmp_path: Path) -> None:
     """The folder's trainings serve all objectives; another defence may need no audit."""
-    overrides = [*SMALL, "participants.malicious=1"]
+    overrides = [
+        *SMALL,
+        "participants.malicious=1",
+        "watermark={name='fedcip', bits=4, weight=1e-6}",
+    ]
     scenario = fs.load_scenario("backdoor-deterrence", overrides)
     made = {
         name: design(scenario, name, [0], fs.Workshop.at(tmp_path, resume=True), trials=0)
         for name in ("budget", "audits", "fines", "surplus")
     }
+    (said,) = made["budget"].remarks
+    assert said.startswith("watermark 'fedcip': bits = 4: if all are known, p is 6e-02")
+    assert f"note: {said}" in repr(made["budget"])
     assert made["audits"].deterrent.fine == scenario.design.largest_fine
     assert made["audits"].deterrent.rate < made["budget"].deterrent.rate
     assert made["fines"].deterrent.rate == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_one_of_many_decides_alone() -> None:
 def test_the_command(tmp_path: Path) -> None:
     arguments = ["equilibrium", "inspection-game", "--replicates", "1", "--jobs", "1",
                  "--out", str(tmp_path), "--json"]  # fmt: skip
-    for override in SMALL:
+    for override in [*SMALL, "defence={name='krum', attackers=1}"]:
         arguments += ["--set", override]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
@@ -96,7 +97,12 @@ def test_the_command(tmp_path: Path) -> None:
     epsilon = facts["epsilon_star"]["contribute / trust"]
     assert epsilon["value"] > 0
     assert epsilon["low"] is epsilon["high"] is None
-    assert (tmp_path / "report.html").read_text().count("data:image/png;base64,") == 4
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    ((said, of),) = [own.split(" (in ") for own in facts["remarks"]]
+    assert said.startswith("defence 'krum': attackers = 1 needs n >= 2 f + 3 = 5 updates; with 4")
+    assert of == "4 of 4 runs)"
+    assert f"Note: {said} (in" in html.unescape(page)
     wrong = CliRunner().invoke(app, [*arguments, "--attacks", "backdoor"])
     assert "not for a scenario with [game]" in str(wrong.exception)
 

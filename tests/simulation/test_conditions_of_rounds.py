@@ -18,7 +18,7 @@ from fedfm_sim.mechanisms.protocol import Market
 from fedfm_sim.reporting.tables import print_result
 from fedfm_sim.scenarios.loader import load_scenario
 from fedfm_sim.simulation.budgets import check_budgets
-from fedfm_sim.simulation.conditions import remarks_of
+from fedfm_sim.simulation.conditions import gathered, remarks_of
 from fedfm_sim.simulation.result import RunResult
 
 SMALL = [
@@ -61,6 +61,12 @@ def test_rounds_are_told_by_their_numbers() -> None:
         "a (rounds 1 to 4, 3 of them)",
         "b (round 1)",
     ]
+
+
+def test_several_runs_are_told_once() -> None:
+    runs = ["a (rounds 1 to 4, 3 of them) | fitted (3 channels)", "", "a (round 2)", "a (round 1)"]
+    assert gathered(runs) == ["a (in 3 of 4 runs)", "fitted (3 channels) (in 1 of 4 runs)"]
+    assert gathered([]) == []
 
 
 def market(linear: list[float], capacity: float = 100.0) -> Market:
