@@ -23,6 +23,7 @@ from fedfm_sim.core.errors import UserError
 def as_it_was() -> Iterator[None]:
     """Put back what the command changes in its process, which ends after it."""
     handler, hook, shown = signal.getsignal(signal.SIGINT), sys.unraisablehook, warnings.showwarning
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     yield
     signal.signal(signal.SIGINT, handler)
     sys.unraisablehook, warnings.showwarning = hook, shown

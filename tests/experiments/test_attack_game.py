@@ -59,6 +59,9 @@ def test_what_rules_leave_to_gain_by_hand() -> None:
     ratios = game.deterrence()
     assert not ratios["pays"].any()  # two seeds that differ by half can't tell
     assert game.told()[1].startswith("more seeds may still change what is played; most would tell")
+    assert game.remarks == game.notes() == []
+    cells["conditions"] = ["", "rule 'shut': too few"] * 4
+    assert game.notes() == ["note: rule 'shut': too few (in 4 of 8 runs)"]
     assert ratios["attack"].tolist() == ["backdoor"] * 2  # who contributes attacks nothing
     figures = ratios.set_index("defence")[["cost", "benefit", "ratio", "low", "high"]]
     least = 2 / (6 + 12.7062 * 2)
@@ -66,6 +69,7 @@ def test_what_rules_leave_to_gain_by_hand() -> None:
     assert list(figures.loc["shut"]) == [2, 0, *[float("inf")] * 3]
 
 
+@pytest.mark.slow
 def test_it_is_kept_resumed_and_the_same(tmp_path: Path) -> None:
     scenario = fs.load_scenario("attack-defence-game", SMALL)
     chosen = ("contribute", "sign-flip"), ("fedavg", "median")

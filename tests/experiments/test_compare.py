@@ -89,6 +89,7 @@ def test_one_bad_alternative_is_refused_before_anything_runs(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_study_takes_no_result_of_an_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

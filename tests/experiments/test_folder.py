@@ -108,6 +108,7 @@ def test_a_resumed_run_is_the_whole_one_bit_for_bit(whole: RunResult, tmp_path: 
     same(fs.load(tmp_path), whole)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_after_its_last_whole_round(
     whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -659,6 +660,7 @@ def test_a_finished_run_taken_up_again_is_not_finished_until_it_is(tmp_path: Pat
         fs.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_nothing_is_unlearned_from_part_of_the_updates(tmp_path: Path) -> None:
     longer = [*TINY, "rounds=3"]
     fs.run("quickstart", 2, tmp_path, longer, stop_after(1), True, report=False)

@@ -187,6 +187,7 @@ def test_dp_sgd_has_the_noise_it_says_and_each_its_own(
     assert float((alone - moved[:1]).abs().max()) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_protection_is_declared_and_costs_accuracy_and_bytes() -> None:
     only = [
         "rounds=2",

@@ -182,6 +182,7 @@ def test_expected_utility_is_the_mean_over_the_audit_lottery() -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(st.lists(st.sampled_from(sorted(ACTIONS)), min_size=4, max_size=4))
 def test_any_profile_of_actions_gives_a_finite_model_and_finite_terms(names: list[str]) -> None:
