@@ -87,20 +87,68 @@ def evaluate_each(
 ) -> list[Evaluation]:
     """Do several evaluations, each of (M, P) adapters on N examples of its own.
 
-    Those of many jobs run in lanes; the results are the same.
+    Small jobs share a pass, their examples padded to be as many, and passes run in lanes:
+    what Python adds to a pass would make lanes wait for each other.
     """
-    found: dict[int, Evaluation] = {}
+    passes, found = list(_shared(jobs)), dict[int, Evaluation]()
     with _merged(backbone, layout) as layers:
 
         def evaluate_lane(lane: slice) -> None:
-            for k in range(len(jobs))[lane]:
-                found[k] = _evaluate(backbone, layout, layers, *jobs[k])
+            for numbers in passes[lane]:
+                told = _evaluate_shared(backbone, layout, layers, [jobs[k] for k in numbers])
+                found.update(zip(numbers, told, strict=True))
 
-        in_lanes(evaluate_lane, len(jobs))
+        in_lanes(evaluate_lane, len(passes), least=2)
     return [found[k] for k in range(len(jobs))]
 
 
+def _shared(jobs: Sequence[tuple[Tensor, Examples]]) -> Iterator[list[int]]:
+    """Yield which jobs share a pass: one after the other, up to `BLOCK_ROWS`, padding included."""
+    group, adapters, longest = list[int](), 0, 0
+    for k, (rows, examples) in enumerate(jobs):
+        longer = max(longest, len(examples))
+        if group and (adapters + len(rows)) * longer > BLOCK_ROWS:
+            yield group
+            group, adapters, longer = [], 0, len(examples)
+        group.append(k)
+        adapters, longest = adapters + len(rows), longer
+    if group:
+        yield group
+
+
 _Layers = Mapping[str, _MergedLinear]
+
+
+@torch.inference_mode()
+def _evaluate_shared(
+    backbone: Backbone,
+    layout: AdapterLayout,
+    layers: _Layers,
+    jobs: Sequence[tuple[Tensor, Examples]],
+) -> list[Evaluation]:
+    if len(jobs) == 1:
+        return [_evaluate(backbone, layout, layers, *jobs[0])]
+    longest = max(len(examples) for _, examples in jobs)
+    padded = [
+        examples.select(np.arange(longest) % max(1, len(examples)))
+        for adapters, examples in jobs
+        for _ in range(len(adapters))
+    ]
+    whole = _pass(
+        backbone,
+        layout,
+        layers,
+        torch.cat([adapters for adapters, _ in jobs]),
+        Examples.concatenate(padded),
+    )
+    ends = np.cumsum([len(adapters) for adapters, _ in jobs])
+    return [
+        Evaluation(
+            whole.losses[end - len(adapters) : end, : len(examples)],
+            whole.predictions[end - len(adapters) : end, : len(examples)],
+        )
+        for end, (adapters, examples) in zip(ends, jobs, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -111,16 +159,26 @@ def _evaluate(
     adapters: Tensor,
     examples: Examples,
 ) -> Evaluation:
-    count, size = len(adapters), len(examples)
-    losses = np.empty((count, size), dtype=np.float32)
-    predictions = np.empty((count, *examples.labels.shape), dtype=np.int64)
-    for rows, logits in _logits(backbone, layout, layers, adapters, examples):
-        block = rows.stop - rows.start
-        each = example_losses(logits, _tile(examples.labels, block))
-        losses[rows] = each.view(block, size).numpy()
-        best = logits.argmax(-1).view(block, *examples.labels.shape)
-        predictions[rows] = best.numpy()
+    losses = np.empty((len(adapters), len(examples)), dtype=np.float32)
+    predictions = np.empty((len(adapters), *examples.labels.shape), dtype=np.int64)
+    for rows, tiled in _blocks(adapters, examples):
+        block = _pass(backbone, layout, layers, adapters[rows], tiled)
+        losses[rows], predictions[rows] = block.losses, block.predictions
     return Evaluation(losses, predictions)
+
+
+def _pass(
+    backbone: Backbone,
+    layout: AdapterLayout,
+    layers: _Layers,
+    adapters: Tensor,
+    examples: Examples,
+) -> Evaluation:
+    """Evaluate (M, P) adapters, each on its own N of M N examples that stand in their order."""
+    logits = _logits(backbone, layout, layers, adapters, examples)
+    losses = example_losses(logits, examples.labels).view(len(adapters), -1)
+    best = logits.argmax(-1).view(*losses.shape, *examples.labels.shape[1:])
+    return Evaluation(losses.numpy(), best.numpy())
 
 
 @torch.inference_mode()
@@ -133,10 +191,11 @@ def log_probabilities(
     """
     with _merged(backbone, layout) as layers:
         parts = [
-            logits.log_softmax(-1).view(rows.stop - rows.start, len(examples), *logits.shape[1:])
-            for rows, logits in _logits(backbone, layout, layers, adapters, examples)
+            _logits(backbone, layout, layers, adapters[rows], tiled).log_softmax(-1)
+            for rows, tiled in _blocks(adapters, examples)
         ]
-    return torch.cat(parts)
+    whole = torch.cat(parts)
+    return whole.view(len(adapters), len(examples), *whole.shape[1:])
 
 
 @contextmanager
@@ -150,21 +209,26 @@ def _merged(backbone: Backbone, layout: AdapterLayout) -> Iterator[_Layers]:
         _install(backbone, {m: layer.base for m, layer in merged.items()})
 
 
+def _blocks(adapters: Tensor, examples: Examples) -> Iterator[tuple[slice, Examples]]:
+    """Yield which of some adapters share a pass, and the examples once for each of them."""
+    block = max(1, BLOCK_ROWS // max(len(examples), 1))
+    for start in range(0, len(adapters), block):
+        stop = min(start + block, len(adapters))
+        yield slice(start, stop), Examples.concatenate([examples] * (stop - start))
+
+
 def _logits(
     backbone: Backbone,
     layout: AdapterLayout,
     layers: _Layers,
     adapters: Tensor,
     examples: Examples,
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the logits of blocks of adapters, one adapter's examples after another's."""
-    block = max(1, BLOCK_ROWS // max(len(examples), 1))
-    for start in range(0, len(adapters), block):
-        rows = adapters[start : start + block]
-        for module, (a, b) in layout.factors(rows).items():
-            layers[module].merge(a, b, layout.scaling)
-        inputs = {k: _tile(v, len(rows)) for k, v in examples.inputs.items()}
-        yield slice(start, start + len(rows)), backbone.model(**inputs).logits
+) -> Tensor:
+    """Return the logits of adapters, each on its own part of examples that stand in their order."""
+    for module, (a, b) in layout.factors(adapters).items():
+        layers[module].merge(a, b, layout.scaling)
+    logits: Tensor = backbone.model(**examples.inputs).logits
+    return logits
 
 
 def output_first(layer: nn.Module) -> Tensor:
@@ -177,7 +241,3 @@ def _install(backbone: Backbone, layers: Mapping[str, nn.Module]) -> None:
     for module, layer in layers.items():
         parent, name = module_at(backbone.model, module)
         setattr(parent, name, layer)
-
-
-def _tile(tensor: Tensor, times: int) -> Tensor:
-    return tensor.repeat(times, *[1] * (tensor.ndim - 1))

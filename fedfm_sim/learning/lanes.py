@@ -11,14 +11,15 @@ import torch
 LEAST_LANE = 8
 
 
-def in_lanes(work: Callable[[slice], None], count: int) -> None:
-    """Do ``count`` rows of work in as many threads as torch has, the rows dealt round.
+def in_lanes(work: Callable[[slice], None], count: int, least: int = LEAST_LANE) -> None:
+    """Do ``count`` rows of work in as many threads as torch has, at ``least`` so many in each.
 
-    Each thread computes its rows alone, which gives the bits of one thread; torch's own
-    threads would share every single product, and wait for each other between them.
+    Rows are dealt round. Each thread computes its own alone, which gives the bits of one
+    thread; torch's own threads would share every single product, and wait for each other
+    between them.
     """
     threads = torch.get_num_threads()
-    lanes = max(1, min(threads, count // LEAST_LANE))
+    lanes = max(1, min(threads, count // least))
     if lanes == 1:
         work(slice(None))
         return
