@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format benchmark clean
+.PHONY: help demo test test-slow coverage check format benchmark clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: $(VENV)/.ready  ## set up and run the test suite on all cores, four at mos
 
 test-slow: $(VENV)/.ready  ## the tests that take minutes: several seeds, all notebooks
 	$(BIN)/pytest -m slow
+
+coverage: $(VENV)/.ready  ## lines that the suite runs; those it does not are listed
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov=fedfm_sim --cov-report=term-missing:skip-covered
 
 check: $(VENV)/.ready  ## lint, format, types and layering
 	$(BIN)/ruff check .
