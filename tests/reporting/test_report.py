@@ -78,6 +78,9 @@ def test_an_unknown_figure_is_refused_by_name(result: Any) -> None:
 def test_the_report_is_one_file_with_every_picture_in_it(result: Any, tmp_path: Path) -> None:
     page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(FIGURES)
+    # At phone width a picture keeps its size, and is scrolled.
+    assert page.count('<div class="picture"><img') == len(FIGURES)
+    assert re.search(r"@media \(max-width: 40rem\) \{ \.picture img \{ max-width: none;", page)
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
     assert "&lt;b&gt;hostile&lt;/b&gt; &amp; long line" in page
     # One round gives no interval, and the page says so rather than "nan".
