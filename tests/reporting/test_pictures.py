@@ -141,9 +141,9 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     ),
     "learning": learning,
     "deterrence": lambda: game_figures.draw_deterrence(ratios()),
-    "front": lambda: game_figures.draw_front(front(20)),
+    "front": lambda: game_figures.draw_front(front(11)),
     "comparison": lambda: bars(-INF),
-    "privacy": lambda: privacy(18),
+    "privacy": lambda: privacy(14),
     "temptations": temptations,
     "frontier": lambda: frontier(3),
 }
