@@ -31,6 +31,8 @@ from fedfm_sim.mechanisms.contribution.least_core import least_core
 from fedfm_sim.mechanisms.contribution.nucleolus import nucleolus, prenucleolus
 from fedfm_sim.mechanisms.contribution.shapley import shapley_values
 from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.labels import key, plain_powers
+from fedfm_sim.reporting.palette import colours_of
 
 warnings.simplefilter("ignore")
 
@@ -198,17 +200,17 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     means = found.groupby(["estimator", "budget"])["error"].mean().unstack(0)
     with plt.style.context(STYLE):
         figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-        for place, name in enumerate(dict.fromkeys(found["estimator"])):
+        colours = colours_of(found["estimator"])
+        for name in colours:
             own = name in OURS
             style = {"ls": "-" if own else "--", "marker": "o" if own else "x", "ms": 4}
-            axes.plot(
-                means.index, means[name], color=plt.get_cmap("tab20")(place), label=name, **style
-            )
+            axes.plot(means.index, means[name], color=colours[name], label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel="coalitions valued", ylabel="relative L2 error")
         axes.minorticks_off()
+        plain_powers(axes.yaxis)
         axes.set_xticks(BUDGETS, [str(b) for b in BUDGETS])
         axes.set_title(f"Estimating the Shapley value of {PLAYERS} federated players")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        key(axes)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

@@ -17,10 +17,11 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core is faster than threads
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -28,6 +29,9 @@ from torch import Tensor
 import fedfm_sim as fs
 from fedfm_sim.experiments.unlearn import probes_of, request_of_model
 from fedfm_sim.learning.aggregation import weighted_mean
+from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.labels import label_points, plain_powers
+from fedfm_sim.reporting.palette import BLUE
 from fedfm_sim.security.unlearning import EXECUTORS, PastRound, Request, execute_together
 from fedfm_sim.security.unlearning.request import forget_client
 from fedfm_sim.security.unlearning.verification import compare
@@ -299,8 +303,13 @@ def show_unlearning(frame: pd.DataFrame) -> None:
 
 def draw_capacity(frame: pd.DataFrame, path: Path) -> None:
     """Draw the bits read against the bits embedded, beside FedIPR's bound."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(figsize=(7, 4.2))
+        _capacity(frame, axes)
+    figure.savefig(path, dpi=120)
+
+
+def _capacity(frame: pd.DataFrame, axes: Axes) -> None:
     means = frame.groupby("bits")["detection"].agg(["mean", "min", "max"])
     bits = np.linspace(means.index.min(), means.index.max(), 400)
     for room, label, style in (
@@ -312,29 +321,27 @@ def draw_capacity(frame: pd.DataFrame, path: Path) -> None:
     errors = [means["mean"] - means["min"], means["max"] - means["mean"]]
     axes.errorbar(means.index, means["mean"], yerr=errors, marker="o", capsize=3, label="measured")
     axes.set(xscale="log", xlabel="bits of all ten clients, K N", ylabel="share of bits read",
-             ylim=(0.45, 1.03), title="Capacity of one layer's dW")  # fmt: skip
-    axes.legend()
-    figure.savefig(path, dpi=120)
+             ylim=(0.45, 1.03))  # fmt: skip
+    axes.set_title("Capacity of one layer's dW")
+    plain_powers(axes.xaxis)
+    axes.legend(loc="lower left")
 
 
 def draw_unlearning(frame: pd.DataFrame, path: Path) -> None:
     """Draw backdoor success and membership against cost, retraining as the yardstick."""
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
     means = frame.drop(columns="seed").groupby("executor").mean()
-    for axes, (measure, label) in zip(
-        figure.subplots(1, 2),
-        (("attack_success", "backdoor success"), ("membership", "membership advantage")),
-        strict=True,
-    ):
-        exact = float(means.loc["retrain", measure])
-        axes.axhline(exact, color="black", lw=0.8, ls="--", label="retrained")
-        for name, row in means.iterrows():
-            axes.scatter(row["examples"], row[measure], color="#0072B2")
-            axes.annotate(str(name), (row["examples"], row[measure]), fontsize=8,
-                          xytext=(4, 4), textcoords="offset points")  # fmt: skip
-        axes.set(xlabel="examples of which gradients were taken", ylabel=label)
-        axes.set_xlim(-300, means["examples"].max() * 1.15)
-        axes.legend()
+    measures = {"attack_success": "backdoor success", "membership": "membership advantage"}
+    with plt.style.context(STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(11, 4.2))
+        for axes, (measure, label) in zip(panels, measures.items(), strict=True):
+            exact = float(means.loc["retrain", measure])
+            axes.axhline(exact, color="black", lw=0.8, ls="--")
+            axes.plot(means["examples"], means[measure], "o", color=BLUE)
+            axes.set(xlabel="examples of which gradients were taken", ylabel=label)
+            axes.set_title("Dashed: the retrained model")
+        # All labels take room, so that places are only known with those of both panels.
+        for axes, measure in zip(panels, measures, strict=True):
+            label_points(axes, means[["examples", measure]].to_numpy(), [*map(str, means.index)])
     figure.savefig(path, dpi=120)
 
 

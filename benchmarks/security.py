@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core is faster than threads
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import privacy
 from joblib import Parallel, delayed
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 from rich.console import Console
 from rich.table import Table
 
 import fedfm_sim as fs
 from fedfm_sim.experiments.robustness import robustness, told_attackers
+from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.labels import name_ticks
 from fedfm_sim.security.defences import DEFENCES
 
 #: What the malicious play, going round them.
@@ -144,8 +149,13 @@ def figures(frame: pd.DataFrame) -> None:
 def draw(frame: pd.DataFrame, path: Path) -> None:
     """Draw accuracy and attack success as two heat maps."""
     robust = frame[~frame["defence"].isin(AGGREGATIONS[1:])]
-    figure = Figure(figsize=(15, 6), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    with plt.style.context(STYLE):
+        figure, panels = plt.subplots(1, 2, sharey=True, figsize=(15, 6))
+        _heat_maps(robust, panels)
+    figure.savefig(path, dpi=110)
+
+
+def _heat_maps(robust: pd.DataFrame, panels: Sequence[Axes]) -> None:
     for axes, measure, colours in zip(
         panels, ("accuracy", "attack_success"), ("viridis", "magma_r"), strict=True
     ):
@@ -162,11 +172,12 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
                 va="center",
                 color="white" if dark else "black",
             )
-        axes.set_xticks(range(means.shape[1]), means.columns, rotation=45, ha="right")
-        axes.set_yticks(range(means.shape[0]), means.index)
-        axes.set_title(f"{MEASURES[measure]}, % (mean over {frame['seed'].nunique()} seeds)")
-        figure.colorbar(image, ax=axes, shrink=0.8)
-    figure.savefig(path, dpi=110)
+        name_ticks(axes.xaxis, list(means.columns))
+        name_ticks(axes.yaxis, list(means.index))
+        axes.grid(False)
+        axes.set_title(f"{MEASURES[measure]}, % (mean over {robust['seed'].nunique()} seeds)")
+        percent = PercentFormatter(1, symbol=None)
+        plt.colorbar(image, ax=axes, shrink=0.8, format=percent)
 
 
 def main() -> None:

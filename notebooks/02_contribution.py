@@ -100,9 +100,7 @@ contributions = run.participants.groupby("participant")[columns].mean()
 contributions.round(4)
 
 # %%
-contributions.plot.bar()
-plt.ylabel("mean contribution per round, nats")
-plt.axhline(0, color="black", lw=0.8)
+run.plot("contributions")
 plt.show()
 
 # %% [markdown]

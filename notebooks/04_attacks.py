@@ -109,7 +109,7 @@ moved = changes(layout, sent[None], start)[0]
 figure, axes = plt.subplots(figsize=(4.5, 4), layout="constrained")
 axes.scatter(points[:, 0], points[:, 1], label="honest")
 axes.scatter(*points.mean(0), marker="+", s=120, label="their mean")
-axes.scatter(*moved, marker="x", s=90, color="crimson", label="Min-Max")
+axes.scatter(*moved, marker="x", s=90, color="#D55E00", label="Min-Max")
 axes.set_aspect("equal")
 axes.legend()
 

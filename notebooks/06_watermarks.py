@@ -114,8 +114,8 @@ pruned = [Prune(share=float(share)).wash(adapter, thief) for share in shares]
 read = [np.mean([own.detection for own in scheme.claims(row)]) for row in pruned]
 useful = [float(setting.evaluator.accuracies(row[None])[0]) for row in pruned]
 figure, axes = plt.subplots(figsize=(7, 3))
-axes.plot(100 * shares, read, marker="o", label="bits read")
-axes.plot(100 * shares, useful, marker="s", color="#D55E00", label="accuracy")
+axes.plot(100 * shares, read, marker="o", color="#E69F00", label="bits read")
+axes.plot(100 * shares, useful, marker="s", color="#0072B2", label="accuracy")
 axes.set(xlabel="numbers of the adapter set to zero, %", ylim=(0, 1.05))
 axes.legend()
 

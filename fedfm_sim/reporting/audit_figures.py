@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from fedfm_sim.mechanisms.auditing.report import AuditReport
 from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.labels import wrapped
 from fedfm_sim.reporting.palette import GREEN, GREY, VERMILION
 
 #: One colour per verdict.
@@ -34,7 +35,10 @@ def draw_audit(report: AuditReport) -> Figure:
         axes.grid(visible=False, axis="y")
         instances = max(found.instances for found in report.findings)
         axes.set_title(
-            f"Audit of {report.name}: {instances} instances of "
-            f"{report.population.participants} participants, seed {report.seed}"
+            wrapped(
+                f"Audit of {report.name}: {instances} instances of "
+                f"{report.population.participants} participants, seed {report.seed}",
+                70,
+            )
         )
     return figure

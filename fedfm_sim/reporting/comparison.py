@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from fedfm_sim.core.intervals import critical
 from fedfm_sim.core.pareto import pareto_front
-from fedfm_sim.reporting.figures import STYLE
-from fedfm_sim.reporting.labels import label_points
+from fedfm_sim.reporting.figures import STYLE, drawable, mark_beyond
+from fedfm_sim.reporting.labels import label_points, lines_of, name_ticks, wrapped
 from fedfm_sim.reporting.palette import BLUE
 
 #: Panels in a row.
@@ -28,6 +28,8 @@ def draw_comparison(
 ) -> Figure:
     """Draw means as bars, with their intervals where there are any.
 
+    Arrowheads stand for intervals of which little would be left beside the means.
+
     Parameters
     ----------
     means : DataFrame
@@ -39,6 +41,7 @@ def draw_comparison(
     heading : str
     """
     labels = [_label(value) for value in means.index]
+    row = 0.14 + 0.14 * lines_of(labels)
     with plt.style.context(STYLE):
         figure: Figure
         rows, columns = ceil(len(means.columns) / ACROSS), min(len(means.columns), ACROSS)
@@ -47,21 +50,27 @@ def draw_comparison(
             columns,
             sharey=True,
             squeeze=False,
-            figsize=(2.4 * columns + 1.5, rows * (0.28 * len(means) + 0.9) + 0.4),
+            figsize=(2.4 * columns + 1.5, rows * (row * len(means) + 0.9) + 0.4),
             layout="constrained",
         )
         for spare in panels.flat[len(means.columns) :]:
             spare.set_visible(False)
-        places = np.arange(len(means))[::-1]
+        places = np.arange(len(means))
         for axes, name in zip(panels.flat, means.columns, strict=False):
-            low, high = (own[name].fillna(means[name]) for own in ends)
-            bars = np.array([means[name] - low, high - means[name]])
-            axes.barh(places, means[name], xerr=bars if bars.any() else None, ecolor="#444444")
+            low, high = (own[name] for own in ends)
+            reach = 3 * float(means[name].abs().max())
+            bars = drawable(low, means[name], high, reach)
+            axes.barh(places, means[name], xerr=bars if bars.any() else None, color=BLUE,
+                      ecolor="#444444")  # fmt: skip
+            axes.set_xlim(*np.clip(axes.get_xlim(), -reach or None, reach or None))
+            mark_beyond(axes, places, means[name] - bars[0], means[name] + bars[1], "#444444",
+                        across=True)  # fmt: skip
             axes.axvline(0, color="black", lw=0.8)
             axes.set_title(titles[name], fontsize=9)
-            axes.set_yticks(places, labels)
             axes.grid(axis="y", visible=False)
-        figure.suptitle(heading)
+            name_ticks(axes.yaxis, labels)
+        panels.flat[0].set_ylim(len(means) - 0.5, -0.5)
+        figure.suptitle(wrapped(heading, round(11 * figure.get_figwidth())))
     return figure
 
 
@@ -101,9 +110,9 @@ def draw_front(runs: pd.DataFrame, keys: Sequence[str], heading: str) -> Figure:
         axes.set_xlabel("leakage, by the scenario's measure (less is better)")
         axes.set_ylabel("test accuracy")
         axes.margins(0.15)
+        axes.set_title(wrapped(f"{heading} (filled: on the front; area: bytes sent)", 70))
         points = means[["leakage", "accuracy_after"]].to_numpy()
         label_points(axes, points, [_label(value) for value in means.index])
-        axes.set_title(f"{heading} (filled: on the front; area: bytes sent)")
     return figure
 
 

@@ -8,7 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fedfm_sim.mechanisms.theory.deterrence import Deterrent, Temptations
-from fedfm_sim.reporting.figures import STYLE
+from fedfm_sim.reporting.figures import STYLE, mark_of
+from fedfm_sim.reporting.labels import key, lines_of, name_ticks
+from fedfm_sim.reporting.palette import BLACK, BLUE, GREEN, colour_of
 from fedfm_sim.scenarios.schema import Scenario
 
 
@@ -29,27 +31,40 @@ def draw_frontier(line: pd.DataFrame, point: Deterrent, scenario: Scenario) -> F
     with plt.style.context(STYLE):
         figure = Figure(figsize=(11, 4.2), layout="constrained")
         axes, costs = figure.subplots(1, 2)
-        axes.fill_between(line["fine"], line["rate"], 1, color="#009E73", alpha=0.12,
+        axes.fill_between(line["fine"], line["rate"], 1, color=GREEN, alpha=0.12,
                           label="honesty is the best reply")  # fmt: skip
-        axes.fill_between(line["fine"], line["low"], np.minimum(line["high"], 1), color="#0072B2",
+        axes.fill_between(line["fine"], line["low"], np.minimum(line["high"], 1), color=BLUE,
                           alpha=0.25, label="by single seeds")  # fmt: skip
-        axes.plot(line["fine"], line["rate"], color="#0072B2", label="deterrence frontier")
-        axes.plot(point.fine, point.rate, "k*", markersize=13, label="designed")
-        axes.plot(point.fine, 0.8 * point.rate, "x", color="#D55E00", markersize=9,
+        axes.plot(
+            line["fine"], line["rate"], mark_of(line), color=BLUE, label="deterrence frontier"
+        )
+        axes.plot(
+            point.fine,
+            point.rate,
+            "*",
+            color=colour_of("designed"),
+            markeredgecolor=BLACK,
+            markersize=13,
+            label="designed",
+        )
+        axes.plot(point.fine, 0.8 * point.rate, "x", color=colour_of("80 % of the audits"),
+                  markersize=9,
                   label="80 % of the audits")  # fmt: skip
         axes.set(xlabel="fine, money", ylabel="audit rate", ylim=(0, 1.02))
         axes.set_title("Least audit rate that deters")
-        axes.legend(fontsize=8)
+        key(axes)
         count = scenario.participants.count
         audits = count * scenario.sanctions.audit_cost * line["rate"]
         interest = count * scenario.design.capital * line["fine"]
-        costs.plot(line["fine"], audits, color="#E69F00", label="audits")
-        costs.plot(line["fine"], interest, color="#56B4E9", label="deposits")
-        costs.plot(line["fine"], audits + interest, color="black", label="both")
+        costs.plot(line["fine"], audits, mark_of(line), color=colour_of("audits"), label="audits")
+        costs.plot(
+            line["fine"], interest, mark_of(line), color=colour_of("deposits"), label="deposits"
+        )
+        costs.plot(line["fine"], audits + interest, mark_of(line), color=BLACK, label="both")
         costs.axvline(point.fine, color="black", ls=":", lw=1)
         costs.set(xlabel="fine, money", ylabel="money per round", ylim=(0, None))
         costs.set_title("What it costs the server")
-        costs.legend(fontsize=8)
+        key(costs)
     return figure
 
 
@@ -62,29 +77,26 @@ def draw_temptations(table: pd.DataFrame, point: Deterrent) -> Figure:
         ``path``, ``action``, and the three columns of `Temptations`, a row per deviation.
     point : Deterrent
     """
-    parts = (
-        ("no sanctions", 0.0, "#999999"),
-        ("80 % of the audits", 0.8, "#D55E00"),
-        ("designed", 1.0, "#009E73"),
-    )
+    parts = (*(("no sanctions", 0.0), ("80 % of the audits", 0.8), ("designed", 1.0)),)
     groups = list(table.groupby(["path", "action"], sort=True))
+    names = [f"{own['action'].iloc[0]}, {_others(own['path'].iloc[0])}" for _, own in groups]
     with plt.style.context(STYLE):
-        figure = Figure(figsize=(9, 1.6 + 0.42 * len(groups)), layout="constrained")
+        height = 1.6 + (0.28 + 0.14 * lines_of(names)) * len(groups)
+        figure = Figure(figsize=(9, height), layout="constrained")
         axes = figure.subplots()
         for row, (_, own) in enumerate(groups):
-            for offset, (_, part, colour) in zip((-0.22, 0, 0.22), parts, strict=True):
+            for offset, (name, part) in zip((-0.22, 0, 0.22), parts, strict=True):
                 gains = Temptations.of(own).gains(part * point.rate, point.fine)
-                axes.plot(gains, np.full(len(gains), row + offset), "o", color=colour, alpha=0.5,
-                          markersize=4)  # fmt: skip
-        for name, _, colour in parts:
-            axes.plot([], [], "o", color=colour, label=name)
+                axes.plot(gains, np.full(len(gains), row + offset), "o", color=colour_of(name),
+                          alpha=0.5, markersize=4)  # fmt: skip
+        for name, _ in parts:
+            axes.plot([], [], "o", color=colour_of(name), label=name)
         axes.axvline(0, color="black", lw=1)
-        names = [f"{own['action'].iloc[0]}, {_others(own['path'].iloc[0])}" for _, own in groups]
-        axes.set_yticks(range(len(groups)), names)
-        axes.invert_yaxis()
+        name_ticks(axes.yaxis, names)
+        axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.set(xlabel="gain over honesty, money; a point per participant, round and seed")
         axes.set_title("What deviations bring")
-        axes.legend(fontsize=8)
+        key(axes)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from fedfm_sim.agents.actions import KINDS
 from fedfm_sim.agents.ledger import LINES
+from fedfm_sim.core.arrays import Array
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.keys import choices
+from fedfm_sim.reporting.labels import key, name_ticks, nothing
 from fedfm_sim.reporting.palette import colour_of, colours_of
 from fedfm_sim.reporting.results import Outcome, Run
 
@@ -65,7 +67,7 @@ def accuracy(result: Run, axes: Axes) -> None:
         xlabel="round (0 is the base model)", ylabel="share of test examples", ylim=(-0.05, 1.02)
     )
     axes.set_title("The shared model, and what attacks do to it")
-    axes.legend()
+    key(axes)
 
 
 def utility(result: Run, axes: Axes) -> None:
@@ -78,7 +80,7 @@ def utility(result: Run, axes: Axes) -> None:
     whole_numbers(axes)
     axes.set(xlabel="participant", ylabel="money per round")
     axes.set_title("Who gained what: mean utility (Eq. 12)")
-    axes.legend()
+    key(axes)
 
 
 def terms(result: Run, axes: Axes) -> None:
@@ -92,24 +94,26 @@ def terms(result: Run, axes: Axes) -> None:
         left = np.arange(len(money)) - 0.4 + (place + 0.5) * width
         axes.bar(left, heights, width, color=colour_of(kind), label=kind)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set_xticks(range(len(money)), list(money))
+    name_ticks(axes.xaxis, list(money))
     axes.set_ylabel("money per round and participant")
     axes.set_title("What utilities are made of")
-    axes.legend()
+    key(axes)
 
 
 def actions(result: Run, axes: Axes) -> None:
     """Draw how many participants took each action in each round."""
     counts = result.participants.groupby(["round", "action"]).size().unstack(fill_value=0)
     bottom = np.zeros(len(counts))
+    # Of many rounds the gaps would be all that is seen.
+    width = 0.8 if len(counts) <= MOST_BARS else 1.0
     for name, colour in colours_of(counts.columns).items():
-        axes.bar(counts.index, counts[name], bottom=bottom, label=name, color=colour)
+        axes.bar(counts.index, counts[name], width, bottom, label=name, color=colour)
         bottom += counts[name].to_numpy()
     whole_numbers(axes)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="round", ylabel="participants")
     axes.set_title("What they did")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    key(axes)
 
 
 def contributions(result: Run, axes: Axes) -> None:
@@ -118,19 +122,19 @@ def contributions(result: Run, axes: Axes) -> None:
     valued = result.participants.dropna(subset=names[:1]) if names else result.participants[:0]
     axes.set_title("Contributions to the round's coalition game")
     if valued.empty:
-        axes.text(0.5, 0.5, "no round was valued", ha="center", transform=axes.transAxes)
+        nothing(axes, "no round was valued")
         return
     means = valued.groupby("participant")[names].mean().astype(float)
-    width = 0.8 / len(names)
-    for place, name in enumerate(names):
+    width, colours = 0.8 / len(names), colours_of(result.scenario.contribution.schemes)
+    for place, (scheme, name) in enumerate(zip(colours, names, strict=True)):
         left = means.index.to_numpy() - 0.4 + (place + 0.5) * width
         label = name.replace("_", " ")
-        _draw_each(axes, len(means) <= MOST_BARS, left, means[name], f"C{place}", label, width)
+        _draw_each(axes, len(means) <= MOST_BARS, left, means[name], colours[scheme], label, width)
     axes.axhline(0, color="black", lw=0.8)
     whole_numbers(axes)
     unit = UNITS.get(result.scenario.contribution.measure, "nats")
     axes.set(xlabel="participant", ylabel=f"value, {unit}")
-    axes.legend()
+    key(axes)
 
 
 def deviations(result: Run, axes: Axes) -> None:
@@ -138,28 +142,29 @@ def deviations(result: Run, axes: Axes) -> None:
     gains = result.deviation_test.gains
     axes.set_title("Would another action have paid? (Eq. 13; above 0 it would)")
     if gains.empty:
-        axes.text(0.5, 0.5, "no deviation was tried", ha="center", transform=axes.transAxes)
+        nothing(axes, "no deviation was tried")
         return
     best = gains.loc[gains.groupby(["action", "kind"])["gain"].idxmax()]
     names = sorted(best["action"].unique())
     kinds = [kind for kind in KINDS if (best["kind"] == kind).any()]
     drawn: list[tuple[Any, ...]] = []
+    reach = float(best["gain"].abs().max()) * 2 + 1
     for place, kind in enumerate(kinds):
         rows = best[best["kind"] == kind]
         at = [names.index(name) + (place - (len(kinds) - 1) / 2) * 0.2 for name in rows["action"]]
-        half = (rows["high"] - rows["gain"]).fillna(0.0)
+        half = drawable(2 * rows["gain"] - rows["high"], rows["gain"], rows["high"], reach)
         axes.errorbar(
             at, rows["gain"], yerr=half, fmt="o", ms=4, capsize=2, color=colour_of(kind), label=kind
         )
-        drawn.append((np.array(at), rows["gain"] - half, rows["gain"] + half, colour_of(kind)))
-    reach = float(best["gain"].abs().max()) * 2 + 1
+        drawn.append((at, rows["gain"] - half[0], rows["gain"] + half[1], colour_of(kind)))
     axes.set_ylim(max(axes.get_ylim()[0], -reach), min(axes.get_ylim()[1], reach))
     for marks in drawn:
         mark_beyond(axes, *marks)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    name_ticks(axes.xaxis, names)
+    axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_ylabel("largest gain, money")
-    axes.legend()
+    key(axes)
 
 
 def _draw_each(
@@ -172,18 +177,40 @@ def _draw_each(
         axes.plot(places, heights, "o", ms=3, color=colour, label=label)
 
 
+def mark_of(points: Sized) -> str:
+    """Return how matplotlib is to draw so many points: a line of one would not be seen."""
+    return "-" if len(points) > 1 else "o"
+
+
 def whole_numbers(axes: Axes) -> None:
     """Let the ticks of the horizontal axis stand at whole rounds or participants, and apart."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
 
 
-def mark_beyond(axes: Axes, places: Any, low: Any, high: Any, colour: str) -> None:
-    """Put arrowheads on the frame where intervals go beyond it, up or down."""
-    bottom, top = axes.get_ylim()
+def mark_beyond(
+    axes: Axes, places: Any, low: Any, high: Any, colour: str, across: bool = False
+) -> None:
+    """Put arrowheads on the frame where intervals go beyond it: up or down, or to the sides."""
+    bottom, top = axes.get_xlim() if across else axes.get_ylim()
     places, low, high = (np.asarray(values, dtype=float) for values in (places, low, high))
-    for edge, beyond, marker in ((top, high > top, "^"), (bottom, low < bottom, "v")):
-        axes.plot(places[beyond], np.full(int(beyond.sum()), edge), marker, ms=5, color=colour,
-                  clip_on=False, zorder=5)  # fmt: skip
+    above, below = (">", "<") if across else ("^", "v")
+    for edge, beyond, marker in ((top, high > top, above), (bottom, low < bottom, below)):
+        at = places[beyond], np.full(int(beyond.sum()), edge)
+        # The layout would make room for a line that is nowhere.
+        if beyond.any():
+            axes.plot(*(at[::-1] if across else at), marker, ms=5, color=colour, clip_on=False,
+                      zorder=5)  # fmt: skip
+
+
+def drawable(low: Any, middle: Any, high: Any, reach: float) -> Array:
+    """Return how far intervals go down and up from their middles, (2, n), to be drawn.
+
+    None where there is no interval, and just beyond a frame of this reach where it is wider.
+    """
+    middle = np.asarray(middle, dtype=float)
+    lengths = np.array([middle - np.asarray(low, float), np.asarray(high, float) - middle])
+    drawn: Array = np.clip(np.nan_to_num(lengths, nan=0.0, posinf=np.inf), 0.0, 10 * reach)
+    return drawn
 
 
 FIGURES: dict[str, Callable[[Run, Axes], None]] = {

@@ -8,16 +8,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from fedfm_sim.games.dynamics import Trajectory
 from fedfm_sim.games.empirical import EmpiricalGame, Intervals
 from fedfm_sim.games.normal_form import NormalFormGame
 from fedfm_sim.reporting.figures import STYLE
-from fedfm_sim.reporting.labels import label_points
-from fedfm_sim.reporting.palette import colours_of
+from fedfm_sim.reporting.labels import (
+    key,
+    key_below,
+    label_points,
+    name_ticks,
+    nothing,
+    plain_powers,
+    wrapped,
+)
+from fedfm_sim.reporting.palette import BLUE, GREEN, VERMILION, colours_of
 
 
 def draw_payoffs(
@@ -40,19 +46,17 @@ def draw_payoffs(
             middle = (means.max() + means.min()) / 2
             for (row, column), mean in np.ndenumerate(means):
                 error = game.standard_errors[player, row, column]
-                text = f"{mean:.1f}" + ("" if np.isnan(error) else f"\n±{error:.2g}")
+                text = amount(float(mean)) + ("" if np.isnan(error) else f"\n±{error:.2g}")
                 colour = "black" if mean > middle else "white"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
                 if best[row, column]:
                     frame = plt.Rectangle(
-                        (column - 0.47, row - 0.46), 0.94, 0.92, fill=False, color="#D55E00", lw=2
+                        (column - 0.47, row - 0.46), 0.94, 0.92, fill=False, color=VERMILION, lw=2
                     )
                     axes.add_patch(frame)
             shares = found[0].equilibrium.strategies if found else (np.zeros(0), np.zeros(0))
-            axes.set_yticks(range(len(rows)), _labels(rows, shares[0]))
-            axes.set_xticks(
-                range(len(columns)), _labels(columns, shares[1]), rotation=30, ha="right"
-            )
+            name_ticks(axes.yaxis, _labels(rows, shares[0]))
+            name_ticks(axes.xaxis, _labels(columns, shares[1]))
             axes.set_title(f"Payoff of the {players[player]}, money")
             axes.grid(False)
             figure.colorbar(image, ax=axes, shrink=0.8)
@@ -80,8 +84,8 @@ def draw_deterrence(table: pd.DataFrame) -> Figure:
             colour = "white" if abs(shade) > 2 else "black"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         image = axes.imshow(shades, cmap="RdBu", vmin=-3, vmax=3, aspect="auto")
-        axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
-        axes.set_yticks(range(len(rows)), rows)
+        name_ticks(axes.xaxis, columns)
+        name_ticks(axes.yaxis, rows)
         axes.set_title("Attackers' cost over benefit (deterred from 1 on)")
         axes.grid(False)
         bar = figure.colorbar(image, ax=axes, ticks=range(-3, 4), shrink=0.8)
@@ -91,12 +95,20 @@ def draw_deterrence(table: pd.DataFrame) -> Figure:
 
 def _ratio_in_words(ratio: float, low: float, high: float) -> str:
     """Return a ratio and its interval, if any; one that is infinite throughout brings nothing."""
-    if np.isinf(low) or (np.isinf(ratio) and np.isnan(low)):
+    if np.isnan(ratio):
+        return "\N{EN DASH}"
+    if low == np.inf or (np.isinf(ratio) and np.isnan(low)):
         return "brings\nnothing"
     if np.isnan(low):
-        return f"{ratio:.2f}"
-    end = f"to {high:.2f}" if np.isfinite(high) else "and more"
-    return f"{ratio:.2f}\n{low:.2f} {end}" if np.isfinite(ratio) else f"{low:.2f}\nand more"
+        return amount(ratio, 2)
+    end = f"to {amount(high, 2)}" if np.isfinite(high) else "and more"
+    least = amount(low, 2)
+    return f"{amount(ratio, 2)}\n{least} {end}" if np.isfinite(ratio) else f"{least}\nand more"
+
+
+def amount(value: float, digits: int = 1) -> str:
+    """Return a number that fits a cell: with so many digits, or from 10000 on as 1.23e+04."""
+    return f"{value:.2e}" if abs(value) >= 1e4 else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def draw_best_replies(
@@ -116,14 +128,14 @@ def draw_best_replies(
         for row, column in np.ndindex(first.shape):
             down, across = int(first[:, column].argmax()), int(second[row].argmax())
             for own, target, colour in (
-                (first, (down, column), "#D55E00"),
-                (second, (row, across), "#0072B2"),
+                (first, (down, column), VERMILION),
+                (second, (row, across), BLUE),
             ):
                 # Nobody leaves for what is just as good.
                 if own[target] > own[row, column] + 1e-9 * game.scale:
-                    arrow = dict(_ARROW, color=colour)
+                    arrow = _ARROW | {"color": colour, "connectionstyle": _bow(row, column, target)}
                     axes.annotate("", target[::-1], (column, row), arrowprops=arrow)
-            filled = "#009E73" if (row, column) in stable else "white"
+            filled = GREEN if (row, column) in stable else "white"
             axes.plot(column, row, "o", markersize=10, color=filled, markeredgecolor="#444444")
         if found:
             x, y = found[0].equilibrium.strategies
@@ -131,8 +143,8 @@ def draw_best_replies(
             for row, column in np.argwhere(chances > 0.005):
                 ring = 14 + 16 * float(chances[row, column])
                 axes.plot(column, row, "o", markersize=ring, color="none", markeredgecolor="black")
-        axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
-        axes.set_yticks(range(len(rows)), rows)
+        name_ticks(axes.xaxis, columns)
+        name_ticks(axes.yaxis, rows)
         axes.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(rows) - 0.4, -0.6))
         axes.set_title(f"Best replies: {players[0]} up and down, {players[1]} across")
         axes.grid(False)
@@ -169,26 +181,26 @@ def draw_trajectories(
         if len(names) < 3:
             for own in equilibria:
                 left.axhline(own[0], color="black", ls=":", lw=1)
-            left.set(xscale="log", xlabel="step", ylabel=f"share of {names[0]}", ylim=(-0.02, 1.02))
-            _plain_powers(left.xaxis)
+            left.set(
+                xscale="log",
+                xlabel="step",
+                ylabel=wrapped(f"share of {names[0]}", 40),
+                ylim=(-0.02, 1.02),
+            )
+            plain_powers(left.xaxis)
         else:
             _frame(left, [names[m] for m in most])
             for own in equilibria:
                 left.plot(*_in_simplex(own[None, most]), "k*", markersize=12)
         left.set_title("Play of the first player (black: equilibria)")
-        left.legend(fontsize=8)
         right.set(xscale="log", yscale="log", xlabel="step", ylabel="largest regret, money",
                   ylim=(1e-4 * game.scale, None))  # fmt: skip
-        _plain_powers(right.xaxis, right.yaxis)
+        plain_powers(right.xaxis, right.yaxis)
         right.set_title("How far from an equilibrium")
+        key(right)
+        if max(float(path.regrets.max()) for path in paths.values()) < 1e-12:
+            nothing(right, "nobody ever regrets anything")
     return figure
-
-
-def _plain_powers(*axes: Axis) -> None:
-    """Write powers of ten as 1e-05: the style reads no formulas, as users' texts have dollars."""
-    for axis in axes:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
 
 
 def draw_front(front: pd.DataFrame) -> Figure:
@@ -201,17 +213,22 @@ def draw_front(front: pd.DataFrame) -> Figure:
             axes.plot(part["cost"], part["welfare"], "o", color=colours[str(rule)], label=str(rule))
         best = front[front["best"]].sort_values("cost")
         axes.plot(best["cost"], best["welfare"], color="black", lw=1, label="Pareto front")
-        label_points(axes, best[["cost", "welfare"]].to_numpy(), best["profile"].tolist())
         axes.set(xlabel="total cost, money per round", ylabel="total utility, money per round")
         axes.set_title("Utility of all, the server included, against cost")
-        axes.legend(fontsize=8)
+        key_below(axes)
+        label_points(axes, best[["cost", "welfare"]].to_numpy(), best["profile"].tolist())
     return figure
+
+
+def _bow(row: int, column: int, target: tuple[int, int]) -> str:
+    """Return how an arrow curves: long ones less, so that they stay within the frame."""
+    length = abs(target[0] - row) + abs(target[1] - column)
+    return f"arc3,rad={0.36 / (1 + length):.3f}"
 
 
 _ARROW = {
     "arrowstyle": "->",
     "alpha": 0.55,
-    "connectionstyle": "arc3,rad=0.18",
     "shrinkA": 7,
     "shrinkB": 7,
 }
@@ -230,10 +247,9 @@ def _in_simplex(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _frame(axes: Axes, names: Sequence[str]) -> None:
     around = np.vstack([_CORNERS, _CORNERS[:1]])
     axes.plot(around[:, 0], around[:, 1], color="#888888", lw=1)
-    for (x, y), name, place in zip(
-        _CORNERS, names, ((0, -0.06), (0, -0.06), (0, 0.03)), strict=True
-    ):
-        axes.text(x + place[0], y + place[1], name, ha="center", fontsize=9)
+    places = ((0, -0.03, "top"), (0, -0.03, "top"), (0, 0.03, "bottom"))
+    for (x, y), name, (*place, at) in zip(_CORNERS, names, places, strict=True):
+        axes.text(x + place[0], y + place[1], wrapped(name, 18), ha="center", va=at, fontsize=9)
     axes.set(xlim=(-0.15, 1.15), ylim=(-0.12, 1.0), aspect="equal")
     axes.axis("off")
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from zlib import crc32
 
 from fedfm_sim.agents.actions import ACTIONS
+from fedfm_sim.mechanisms.contribution import SCHEMES
+from fedfm_sim.mechanisms.rules import MECHANISMS
 
 #: Okabe and Ito's palette, which colour-blind readers can tell apart (jfly.uni-koeln.de, 2008).
 BLUE, VERMILION, GREEN, ORANGE, PINK, SKY, GREY, BLACK = OKABE_ITO = (
@@ -19,6 +21,11 @@ _CHOSEN = {
     **{"contribute": BLUE, "contribute-half": SKY, "contribute-quarter": "#A6CEE3"},
     **{"backdoor": VERMILION, "free-ride": ORANGE, "snoop": PINK, "report": GREEN},
     **{"stay-out": GREY, "contribute-with-noise": "#6A8CAF", "label-flip": "#8C2D04"},
+    **{"best response": BLUE, "logit": VERMILION, "replicator": GREEN, "fictitious play": PINK},
+    **{"regret matching": ORANGE, "Exp3": SKY, "Q-learning": "#882255"},
+    **{"no sanctions": GREY, "80 % of the audits": VERMILION, "designed": GREEN},
+    **{"shapley": BLUE, "least-core": ORANGE},
+    **{"audits": ORANGE, "deposits": SKY},
 }
 
 #: Further colours, for names beside those: of as many hues, darker and lighter.
@@ -28,29 +35,45 @@ _FURTHER = (
 )
 
 
+#: Black (zero lines, equilibria) and grey (what is not) are beside all names, so none has them.
+_MANY = (*(colour for colour in OKABE_ITO if colour not in (GREY, BLACK)), *_FURTHER)
+
+
+def _catalogue() -> dict[str, str]:
+    """Return the colours of all names that the package knows; apart within each catalogue."""
+    beside = [name for name in ACTIONS if name not in _CHOSEN]
+    named = dict(zip(beside, _FURTHER, strict=False))
+    for registry in (MECHANISMS, SCHEMES):
+        names = [name for name in registry if registry.is_own(name)]
+        chosen = [_CHOSEN[name] for name in names if name in _CHOSEN]
+        others = [name for name in names if name not in _CHOSEN]
+        named |= dict(zip(others, (c for c in _MANY if c not in chosen), strict=False))
+    return named | _CHOSEN
+
+
+_COLOURS = _catalogue()
+
+
 def colour_of(name: str) -> str:
     """Return the colour of a name, in hexadecimal, wherever it is drawn.
 
-    Names that the catalogue doesn't have get one by their letters, so that two of them may
+    Names that the catalogues don't have get one by their letters, so that two of them may
     share it: where several are drawn at once, ask `colours_of`.
     """
-    if name in _CHOSEN:
-        return _CHOSEN[name]
-    if name in _KNOWN:
-        return _FURTHER[_KNOWN.index(name) % len(_FURTHER)]
-    return _FURTHER[crc32(name.encode()) % len(_FURTHER)]
-
-
-_KNOWN = [name for name in ACTIONS if name not in _CHOSEN]
+    return _COLOURS.get(name) or _FURTHER[crc32(name.encode()) % len(_FURTHER)]
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
     """Return a colour for each of some names that are drawn together.
 
-    Each keeps its own as long as no earlier one has it; else it gets the next that is free.
+    Each keeps its own as long as no earlier one has it, those of the catalogues before others;
+    else it gets one that is nobody's.
     """
+    drawn = list(dict.fromkeys(names))
+    own = {name: colour_of(name) for name in drawn}
     given: dict[str, str] = {}
-    for name in names:
-        free = [c for c in (colour_of(name), *_FURTHER, *OKABE_ITO) if c not in given.values()]
-        given.setdefault(name, free[0] if free else colour_of(name))
-    return given
+    for name in sorted(drawn, key=lambda name: name not in _COLOURS):
+        taken = {*given.values()}
+        free = [own[name], *(c for c in _MANY if c not in own.values()), *_MANY, GREY, BLACK]
+        given[name] = next((c for c in free if c not in taken), own[name])
+    return {name: given[name] for name in drawn}

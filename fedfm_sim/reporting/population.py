@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from fedfm_sim.reporting.figures import STYLE, on_new_axes, whole_numbers
+from fedfm_sim.reporting.figures import STYLE, mark_of, on_new_axes, whole_numbers
+from fedfm_sim.reporting.labels import key, wrapped
 from fedfm_sim.reporting.page import Section, write_page
-from fedfm_sim.reporting.palette import colours_of
+from fedfm_sim.reporting.palette import colour_of, colours_of
 from fedfm_sim.reporting.results import PopulationRun
 from fedfm_sim.reporting.sources import sources_of
 from fedfm_sim.reporting.terminal import print_table
@@ -91,11 +92,12 @@ def shares(result: PopulationRun, axes: Axes) -> None:
     """Draw the share of each action by round."""
     rounds = result.rounds
     for name, colour in colours_of(result.actions).items():
-        axes.plot(rounds["round"], rounds[f"share:{name}"], label=name, color=colour)
+        share = rounds[f"share:{name}"]
+        axes.plot(rounds["round"], share, mark_of(rounds), label=name, color=colour)
     whole_numbers(axes)
     axes.set(xlabel="round", ylabel="share of participants", ylim=(0, None))
     axes.set_title("What they choose")
-    axes.legend()
+    key(axes)
 
 
 def outcomes(result: PopulationRun, axes: Axes) -> None:
@@ -103,18 +105,20 @@ def outcomes(result: PopulationRun, axes: Axes) -> None:
     rounds = result.rounds
     drawn = {f"success:{a}": f"success_deviation:{a}" for a in result.actions}
     drawn = {k: v for k, v in drawn.items() if rounds[k].any()}
-    own = {"accuracy": "accuracy", **{f"success:{a}": a for a in result.actions}}
-    colours = colours_of(own.values())
+    own = {"accuracy": "accuracy", **{success: success.partition(":")[2] for success in drawn}}
+    # What is drawn beside accuracy keeps the colour that it has among the shares.
+    colours = colours_of(result.actions) | {"accuracy": colour_of("accuracy")}
     for name, deviation in {"accuracy": "accuracy_deviation", **drawn}.items():
         label, colour = name.replace(":", ": "), colours[own[name]]
-        axes.plot(rounds["round"], rounds[name], label=label, color=colour)
+        axes.plot(rounds["round"], rounds[name], mark_of(rounds), label=label, color=colour)
         low, high = (rounds[name] + sign * 2 * rounds[deviation] for sign in (-1, 1))
         axes.fill_between(rounds["round"], low, high, color=colour, alpha=0.2)
     whole_numbers(axes)
     axes.set(xlabel="round", ylabel="share of test examples", ylim=(-0.02, 1.02))
     inside = result.summary["measured"]["held_out_coverage"]
-    axes.set_title(f"What it leads to (bands: two deviations, {inside:.0%} of held-out runs)")
-    axes.legend()
+    title = f"What it leads to (bands: two deviations, {inside:.0%} of held-out runs)"
+    axes.set_title(wrapped(title, 44))
+    key(axes)
 
 
 #: The panels of the picture, by name.

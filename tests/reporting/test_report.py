@@ -12,10 +12,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from rich.console import Console
 
 import fedfm_sim as fs
 from fedfm_sim.reporting.figures import FIGURES
+from fedfm_sim.reporting.palette import colour_of
 from fedfm_sim.reporting.sources import sources_of
 from fedfm_sim.reporting.tables import print_result
 
@@ -76,6 +78,9 @@ def test_an_unknown_figure_is_refused_by_name(result: Any) -> None:
 def test_the_report_is_one_file_with_every_picture_in_it(result: Any, tmp_path: Path) -> None:
     page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(FIGURES)
+    # At phone width a picture keeps its size, and is scrolled.
+    assert page.count('<div class="picture"><img') == len(FIGURES)
+    assert re.search(r"@media \(max-width: 40rem\) \{ \.picture img \{ max-width: none;", page)
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
     assert "&lt;b&gt;hostile&lt;/b&gt; &amp; long line" in page
     # One round gives no interval, and the page says so rather than "nan".
@@ -113,3 +118,22 @@ def test_the_report_cites_where_the_rules_were_published(result: Any) -> None:
     assert cited["posted-price"] == "Zhan et al., IEEE Internet of Things Journal 2020"
     assert {"fedavg", "loss-threshold", "shapley", "least-core", "backdoor"} <= set(cited.index)
     assert "none" not in cited.index
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_keys_and_ticks_of_a_runs_figures_hide_nothing(result: Any, name: str) -> None:
+    axes = result.plot(name)
+    axes.get_figure().canvas.draw()
+    assert axes.get_legend().get_window_extent().x0 >= axes.bbox.x1
+    low, high = axes.get_xlim()
+    assert low < axes.dataLim.x0 <= axes.dataLim.x1 < high
+    if name in ("terms", "deviations"):
+        assert all(low < tick < high for tick in axes.get_xticks())
+    plt.close("all")
+
+
+def test_a_scheme_has_its_colour_in_every_picture(result: Any) -> None:
+    colours = [bar.get_facecolor() for bar in result.plot("contributions").patches]
+    schemes = result.scenario.contribution.schemes
+    assert [*dict.fromkeys(colours)] == [to_rgba(colour_of(name)) for name in schemes]
+    plt.close("all")
