@@ -70,7 +70,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     backbone = load_backbone("digits-vit")
-    federation = Federation.create(backbone, LoraSettings(), TrainingSettings(), seed=0)
+    federation = Federation.create(
+        backbone, LoraSettings(rank=4, alpha=8.0), TrainingSettings(), seed=0
+    )
     table = Table(title=f"digits-vit, threads: {options.threads}, median of {options.turns} turns")
     for column in ("participants", "batched, s", "peft loop, s", "ratio", "largest difference"):
         table.add_column(column, justify="right")

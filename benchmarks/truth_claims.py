@@ -89,7 +89,7 @@ def images(keys: int) -> list[dict[str, object]]:
 def unmarked() -> tuple[Federation, dict[str, Tensor]]:
     """Return a federation and adapters of it that were trained without a mark."""
     federation = Federation.create(
-        load_backbone("digits-vit"), LoraSettings(rank=4), TrainingSettings(epochs=4), 0
+        load_backbone("digits-vit"), LoraSettings(rank=4, alpha=8.0), TrainingSettings(epochs=4), 0
     )
     private, rng = load_digits_split().private, np.random.default_rng(0)
     pixels, labels = private.inputs["pixel_values"][:EXAMPLES], private.labels[:EXAMPLES]
@@ -112,7 +112,7 @@ def unmarked() -> tuple[Federation, dict[str, Tensor]]:
 
 def texts(keys: int) -> list[dict[str, object]]:
     backbone, notes = load_backbone("notes-llama"), load_notes_split()
-    federation = Federation.create(backbone, LoraSettings(rank=4), TrainingSettings(), 0)
+    federation = Federation.create(backbone, LoraSettings(rank=4, alpha=8.0), TrainingSettings(), 0)
     trained = federation.train(
         [notes.private.select(slice(0, 200))], generators("notes", 1)
     ).adapters
@@ -148,7 +148,7 @@ def federate(scheme_name: str, clients: int, rounds: int, seed: int):  # type: i
     """Return a scheme after some rounds, and the adapter of all."""
     data, streams = load_digits_split(), Streams(seed, "truth-claims")
     federation = Federation.create(
-        load_backbone("digits-vit"), LoraSettings(rank=4), TrainingSettings(), seed
+        load_backbone("digits-vit"), LoraSettings(rank=4, alpha=8.0), TrainingSettings(), seed
     )
     scheme = WATERMARKS[scheme_name]()
     scheme.enter(World(federation, clients, data.public, data.validation, 10, streams))

@@ -39,7 +39,7 @@ def layout(backbone: Backbone) -> AdapterLayout:
     """Return the layout of the default LoRA settings on digits-vit."""
     from fedfm_sim.learning.adapters import LoraSettings, adapter_layout
 
-    return adapter_layout(backbone, LoraSettings())
+    return adapter_layout(backbone, LoraSettings(rank=4, alpha=8.0))
 
 
 @pytest.fixture(scope="session")

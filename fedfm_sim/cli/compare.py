@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fedfm_sim.cli.folders import study_folder
 from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Seed, Set, tell
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.reporting.terminal import terminal
 
 
@@ -30,7 +31,11 @@ def compare(
     from fedfm_sim.scenarios.loader import load_scenario
     from fedfm_sim.scenarios.overrides import alternatives
 
-    choices = dict(alternatives(text) for text in over)
+    choices: dict[str, list[Any]] = {}
+    for key, values in map(alternatives, over):
+        if key in choices:
+            raise UserError(f"--over {key}: named twice; expected all its values in one --over")
+        choices[key] = values
     settings = choices, seed, seeds, load_scenario(name, set_ or []).whole()
     every = range(seed, seed + seeds)
     with study_folder(out, f"compare-{Path(name).stem}", Comparison, settings) as folder:

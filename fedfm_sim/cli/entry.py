@@ -33,12 +33,25 @@ def main() -> None:
 
 def _called() -> int:
     _quieten()
+    _check_folder()
     from fedfm_sim.cli.commands import app
 
     # On its own, typer would print errors over several lines.
     code = app(prog_name="fedfm-sim", standalone_mode=False)
     sys.stdout.flush()
     return code or 0
+
+
+def _check_folder() -> None:
+    """Refuse to work in a folder that is gone, which makes libraries end the process."""
+    from pathlib import Path
+
+    try:
+        Path.cwd()
+    except OSError:
+        from fedfm_sim.core.errors import UserError
+
+        raise UserError("the working directory is gone; change to one that is there") from None
 
 
 def _quieten() -> None:

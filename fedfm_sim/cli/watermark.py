@@ -49,6 +49,8 @@ def embed(
     from fedfm_sim.security.watermarks.marking import mark, new_key
 
     stored = open_adapter(adapter)
+    if key.suffix != ".json":
+        raise UserError(f"--key {key}: expected a name that ends in .json, as trace looks for")
     if key.exists():
         if owner or private_key:
             raise UserError(f"--key {key}: the key exists; --owner and --private-key make new ones")

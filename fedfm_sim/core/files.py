@@ -62,7 +62,7 @@ def made_folder(path: str | Path) -> Path:
 
 
 def room_for_folder(path: Path | None) -> Path | None:
-    """Return ``path`` unless no folder can ever be made there; nothing is made.
+    """Return ``path``, "~" spelt out, unless no folder can be made there; nothing is made.
 
     Raises
     ------
@@ -71,8 +71,9 @@ def room_for_folder(path: Path | None) -> Path | None:
     """
     if path is not None:
         try:
+            path = path.expanduser()
             there = next(own for own in (path, *path.absolute().parents) if own.exists())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # there may be no such home
             raise cannot_write(path, error) from error
         if not there.is_dir():
             raise UserError(f"--out {path}: {there} is a file; expected a folder, or none yet")
@@ -81,7 +82,7 @@ def room_for_folder(path: Path | None) -> Path | None:
     return path
 
 
-def cannot_write(folder: Path, error: OSError | ValueError) -> UserError:
+def cannot_write(folder: Path, error: OSError | ValueError | RuntimeError) -> UserError:
     """Return what is said of a folder for results that can't be written to."""
     named = shorten(str(folder).replace("\0", "\\0"), 200, placeholder="...")
     if not isinstance(error, OSError):

@@ -213,13 +213,13 @@ class Comparison(Reported):
     def lines(self) -> list[str]:
         """Return what was varied, and the table of means."""
         head = f"{self.scenario} over {', '.join(self.keys)}"
-        return [head, *str(self.table.round(3)).splitlines(), *remark_lines(self.summary)]
+        return [head, *self.table.round(3).to_string().splitlines(), *remark_lines(self.summary)]
 
 
 def compare(
     scenario: str | Path,
     over: Mapping[str, Sequence[Any]],
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | int = (0,),
     overrides: Sequence[str] = (),
     workshop: Workshop | None = None,
 ) -> Comparison:
@@ -232,8 +232,8 @@ def compare(
     over : mapping of str to sequence
         Key to its alternatives, as in ``{"mechanism": ["fmore", "vcg"]}``; a text is read as
         TOML where it can be.
-    seeds : sequence of int
-        The same for every alternative, so that differences are paired.
+    seeds : sequence of int, or int
+        The same for every alternative, so that differences are paired; so many from 0.
     overrides : sequence of str
         ``key=value``, for all alternatives.
     workshop : Workshop, optional
@@ -248,8 +248,13 @@ def compare(
     UserError
         Before anything runs, when any of the alternatives does not fit.
     """
+    if isinstance(seeds, int):
+        seeds = range(seeds)
     if not over or not all(over.values()):
         raise UserError("--over: expected key=value,value such as mechanism=posted-price,vcg")
+    for own in map(Override.parse, overrides):
+        if own.key in over:
+            raise UserError(f"{own.said}: --over varies '{own.key}'; expected one of the two")
     swept = [[_override(key, value) for value in values] for key, values in over.items()]
     variants = [
         (chosen, load_scenario(scenario, [*overrides, *chosen])) for chosen in product(*swept)

@@ -82,7 +82,7 @@ def run(
         raise UserError(f"--seed {seed}: expected an integer of at least 0")
     if out is None:
         return _run(_playing(scenario, seed, keep_updates), None, progress, False)
-    with RunFolder.of(out, scenario, seed) as folder:
+    with RunFolder.of(Path(out).expanduser(), scenario, seed) as folder:
         if resume and folder.is_finished and folder.has_updates >= keep_updates:
             made = load(folder.path)
             if report and not folder.report.is_file():

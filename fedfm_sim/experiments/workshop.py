@@ -142,7 +142,7 @@ class Workshop:
         tell: Tell = silent,
     ) -> Workshop:
         """Return a workshop that keeps runs in a folder, in so many processes."""
-        shelf = Shelf(None if folder is None else Path(folder), resume, reports)
+        shelf = Shelf(None if folder is None else Path(folder).expanduser(), resume, reports)
         return cls(shelf, Processes(jobs), progress, tell)
 
     def make(self, jobs: Sequence[Job[T]]) -> list[T]:

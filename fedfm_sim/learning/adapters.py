@@ -37,8 +37,8 @@ A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
 class LoraSettings(Settings):
     """Which low-rank update is trained: ``dW = (alpha / rank) * B @ A`` (Hu et al. 2022)."""
 
-    rank: int = Field(default=4, ge=1, le=65_536, description="of the change of each layer")
-    alpha: float = Field(default=8.0, gt=0, description="the change is scaled by alpha / rank")
+    rank: int = Field(default=8, ge=1, le=65_536, description="of the change of each layer")
+    alpha: float = Field(default=16.0, gt=0, description="the change is scaled by alpha / rank")
     targets: str | tuple[str, ...] = Field(
         default="all-linear", description="peft target_modules: names of Linear layers"
     )

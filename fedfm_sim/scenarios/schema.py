@@ -13,7 +13,9 @@ from fedfm_sim.agents.policies import POLICIES, Policy
 from fedfm_sim.agents.prices import Prices
 from fedfm_sim.core.action import Action
 from fedfm_sim.core.chosen import FULL, Chosen, Parameters, Slot
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import found
+from fedfm_sim.core.keys import nearest, shortened
 from fedfm_sim.core.registry import within
 from fedfm_sim.core.settings import Settings
 from fedfm_sim.learning.adapters import LoraSettings
@@ -51,7 +53,7 @@ class Scenario(Settings):
     )
     participants: Participants = Participants()
     data: DataSettings = DataSettings()
-    lora: LoraSettings = LoraSettings(rank=8, alpha=16.0)
+    lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings()
     prices: Prices = Prices()
     sanctions: Sanctions = Sanctions()
@@ -183,6 +185,21 @@ class Scenario(Settings):
 
 
 def backbone_at(folder: Path, name: str) -> str:
-    """Return the name of a backbone, in full where it is a folder in ``folder`` and not shipped."""
-    path = found(folder, name) if name and name not in BACKBONES else None
-    return name if path is None or not path.is_dir() else str(path)
+    """Return the name of a backbone, in full where it is a folder in ``folder`` and not shipped.
+
+    Raises
+    ------
+    UserError
+        When it is the path of no folder, or all but the name of a shipped one.
+    """
+    if name in BACKBONES:
+        return name
+    path = found(folder, name) if name else None
+    if path is not None and path.is_dir():
+        return str(path)
+    if path is None and name.startswith((".", "/", "~")):
+        raise UserError(f"no folder '{shortened(name)}'")
+    if "/" not in name and (hint := nearest(name, BACKBONES)):
+        # The hub would be asked for it, which takes half a minute where there is no network.
+        raise UserError(f"unknown backbone '{shortened(name)}'{hint}")
+    return name

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fedfm_sim.cli import app
+from fedfm_sim.cli import app, main
 from fedfm_sim.cli.explain import _known
 from fedfm_sim.cli.folders import SETTINGS, free_run_folder, study_folder
 from fedfm_sim.cli.lists import LISTINGS, LISTS
 from fedfm_sim.core.describe import parameters_of
 from fedfm_sim.core.errors import UserError
+from fedfm_sim.core.files import room_for_folder
 from fedfm_sim.core.keys import model_in
 from fedfm_sim.experiments.folder import RunFolder
 from fedfm_sim.experiments.mechanism_audit import MechanismAudit
@@ -168,3 +169,47 @@ def test_a_run_goes_to_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.M
     assert free_run_folder("honest-only-0", load_scenario("honest-only", ["rounds=3"]), 0).name == (
         "honest-only-0-3"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--over", "rounds=1,2", "--over", "rounds=3"],
+            "--over rounds: named twice; expected all its values in one --over",
+        ),
+        (
+            ["--over", "rounds=1,2", "--set", "rounds=3"],
+            "--set rounds=3: --over varies 'rounds'; expected one of the two",
+        ),
+    ],
+)
+def test_no_value_of_a_comparison_is_dropped(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(app, ["compare", "quickstart", *arguments, "--out", str(tmp_path)])
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception) == said
+    assert not [*tmp_path.glob("*/")]
+
+
+def test_a_home_folder_is_spelt_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert room_for_folder(Path("~/own")) == tmp_path / "own"
+    with pytest.raises(UserError, match="--out ~nobody-of-that-name/own"):
+        room_for_folder(Path("~nobody-of-that-name/own"))
+
+
+def test_a_working_directory_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "argv", ["fedfm-sim", "scenarios"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    monkeypatch.chdir(tmp_path)
+    assert caught.value.code == 2
+    assert "the working directory is gone" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from fedfm_sim.cli import app
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.learning.adapter_files import open_adapter, save_adapter
-from fedfm_sim.learning.adapters import AdapterLayout, LoraSettings
+from fedfm_sim.learning.adapters import AdapterLayout
 from fedfm_sim.learning.backbone import Backbone
 
 
@@ -99,9 +99,9 @@ def test_types_and_other_tensors_are_kept(tmp_path: Path, adapter: Path) -> None
 
 def test_rank_stabilised_scaling_is_understood(tmp_path: Path, adapter: Path) -> None:
     config = adapter / "adapter_config.json"
-    plain = open_adapter(adapter).layout.scaling
+    layout = open_adapter(adapter).layout
+    plain, rank = layout.scaling, layout.settings.rank
     config.write_text(config.read_text().replace('"use_rslora": false', '"use_rslora": true'))
-    rank = LoraSettings().rank
     assert open_adapter(adapter).layout.scaling == pytest.approx(plain * rank**0.5)
 
 
@@ -109,6 +109,8 @@ def test_bad_input_is_named_and_leaves_the_files(tmp_path: Path, adapter: Path) 
     key, out = tmp_path / "k.json", tmp_path / "out"
     assert call("embed", adapter, "--key", key, "--owner", "a", "--out", out).exit_code == 0
     before = contents(tmp_path)
+    told = refused("embed", adapter, "--key", tmp_path / "a.key", "--owner", "a", "--out", out)
+    assert "a.key: expected a name that ends in .json" in told
     assert "the key exists" in refused(
         "embed", adapter, "--key", key, "--owner", "b", "--out", tmp_path / "new"
     )

@@ -32,7 +32,7 @@ def mixed(digits: SplitData) -> Examples:
 
 @pytest.fixture
 def federation(backbone: Backbone) -> Federation:
-    return Federation.create(backbone, LoraSettings(), TrainingSettings(), seed=0)
+    return Federation.create(backbone, LoraSettings(rank=4, alpha=8.0), TrainingSettings(), seed=0)
 
 
 def generators(count: int) -> list[np.random.Generator]:

@@ -85,7 +85,9 @@ def fitted(model: PreTrainedModel, data: str) -> Fitted:
     """Return a model, fitted and tried as a run does before anything is trained."""
     torch.manual_seed(0)
     own = fit(freeze("mine", model), DATA[data](), data)
-    try_out(own.backbone, adapter_layout(own.backbone, LoraSettings(rank=2)), own.data, data)
+    try_out(
+        own.backbone, adapter_layout(own.backbone, LoraSettings(rank=2, alpha=8.0)), own.data, data
+    )
     return own
 
 
@@ -167,7 +169,7 @@ def test_layers_that_take_no_adapter_are_named() -> None:
     model = MixtralForCausalLM(MixtralConfig(**TEXT, num_key_value_heads=1, num_local_experts=2))
     backbone = freeze("mine", model)
     with pytest.raises(UserError, match=r"lora\.targets: .* names such as \['q_proj', 'k_proj'"):
-        adapter_layout(backbone, LoraSettings())
+        adapter_layout(backbone, LoraSettings(rank=4, alpha=8.0))
     assert len(adapter_layout(backbone, LoraSettings(targets=("q_proj", "v_proj"))).modules) == 2
 
 
@@ -316,7 +318,7 @@ def test_texts_are_read_by_the_model_s_own_tokenizer(tmp_path: Path) -> None:
 
 def test_adapters_on_layers_that_store_weights_the_other_way_round(tmp_path: Path) -> None:
     made = fitted(gpt2(), "notes")
-    layout = adapter_layout(made.backbone, LoraSettings(rank=2))
+    layout = adapter_layout(made.backbone, LoraSettings(rank=2, alpha=8.0))
     assert {type(made.backbone.model.get_submodule(m)) for m in layout.modules} == {Conv1D}
     few = made.data.private.select(slice(0, 12))
     shards = [few.select(slice(0, 5)), few.select(slice(5, 12))]
@@ -351,7 +353,7 @@ def test_a_layer_that_is_never_used_stays_as_it_was() -> None:
     model = vit()
     model.vit.spare = torch.nn.Linear(16, 16)
     made = fitted(model, "digits")
-    layout = adapter_layout(made.backbone, LoraSettings(rank=2))
+    layout = adapter_layout(made.backbone, LoraSettings(rank=2, alpha=8.0))
     assert "vit.spare" in layout.modules
     start = initial_adapter(made.backbone, layout, 0)[None]
     shard = made.data.private.select(slice(0, 8))

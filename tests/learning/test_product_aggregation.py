@@ -96,7 +96,7 @@ def test_the_proximal_term_holds_training_back(backbone: Backbone, digits: Split
     for mu in (None, 1.0, 100.0):
         base = TrainingSettings(epochs=3, optimizer="sgd", learning_rate=0.01)
         settings = FedProx(proximal=mu).prescribe(base) if mu else base
-        federation = Federation.create(backbone, LoraSettings(rank=2), settings, 0)
+        federation = Federation.create(backbone, LoraSettings(rank=2, alpha=8.0), settings, 0)
         row = federation.train([shard], [np.random.default_rng(0)]).adapters[0]
         lengths.append(float((row - federation.adapter).norm()))
     assert lengths[0] > lengths[1] > 1.5 * lengths[2] > 0

@@ -222,7 +222,7 @@ def texts(count: int, causal: bool) -> Examples:
 @pytest.mark.parametrize("causal", [False, True], ids=["bert", "llama"])
 def test_equals_the_loop_over_peft_on_language_models(name: str, causal: bool) -> None:
     backbone = llama() if causal else bert()
-    layout = adapter_layout(backbone, LoraSettings(rank=2))
+    layout = adapter_layout(backbone, LoraSettings(rank=2, alpha=8.0))
     starts = random_starts(layout, 4)
     shards = shards_of(texts(15, causal), [5, 1, 0, 9])
     batched = train(backbone, layout, starts, shards, SETTINGS[name], generators(4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.scenarios import Scenario, catalogue, load_scenario
@@ -188,6 +189,35 @@ def test_a_file_that_is_not_toml(content: bytes, tmp_path: Path) -> None:
 def test_a_fixed_policy_must_name_an_action_of_the_set() -> None:
     with pytest.raises(UserError, match=r"policies\.malicious\.action: unknown action 'report'"):
         load_scenario("backdoor-undefended", ["policies.malicious.action=report"])
+
+
+@pytest.mark.parametrize("table", [name for name, own in Scenario() if isinstance(own, BaseModel)])
+def test_a_key_with_the_value_that_it_has_anyway_changes_nothing(table: str) -> None:
+    usual = Scenario()
+    for key, value in getattr(usual, table).model_dump(mode="json", exclude_none=True).items():
+        assert Scenario.model_validate({table: {key: value}}) == usual, key
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("rounds = 2\n", encoding="utf-8-sig")
+    assert load_scenario(path).rounds == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("digits-vti", "unknown backbone 'digits-vti' (did you mean 'digits-vit'?)"),
+        ("./nowhere", "no folder './nowhere'"),
+        ("/nowhere/at/all", "no folder '/nowhere/at/all'"),
+        ("~/nowhere", "no folder '~/nowhere'"),
+    ],
+)
+def test_a_backbone_that_can_not_be_is_refused_before_a_hub_is_asked(name: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_scenario("quickstart", [f"backbone={name}"])
+    assert said in str(caught.value)
+    assert load_scenario("quickstart", ["backbone=google/vit-base"]).backbone == "google/vit-base"
 
 
 def test_the_catalogue_loads_and_describes_itself() -> None:

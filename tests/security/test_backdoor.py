@@ -83,7 +83,7 @@ def test_the_target_is_a_class() -> None:
 
 def seen(reference: Tensor) -> View:
     """Return a view of which these attacks only read the reference."""
-    return View(reference, AdapterLayout((), {}, LoraSettings()))
+    return View(reference, AdapterLayout((), {}, LoraSettings(rank=4, alpha=8.0)))
 
 
 def test_the_factors_are_scaled(small_layout: AdapterLayout) -> None:

@@ -43,7 +43,7 @@ def test_the_fewest_updates_of_theorems(rule: ToldAttackers, fewest: int) -> Non
     assert few is not None
     assert f"= {fewest} updates; with {fewest - 1} it is f = 1" in few
     more = rule.condition(fewest, 3)
-    assert more == f"3 of {fewest} updates were malicious, f = 2 is used"
+    assert more == f"3 of {fewest} updates were malicious, more than attackers = 2"
 
 
 @given(

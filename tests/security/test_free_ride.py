@@ -16,7 +16,7 @@ SIZE = 20_000
 
 def seen(reference: Tensor) -> View:
     """Return a view of which these attacks only read the reference."""
-    return View(reference, AdapterLayout((), {}, LoraSettings()))
+    return View(reference, AdapterLayout((), {}, LoraSettings(rank=4, alpha=8.0)))
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def test_twice_is_the_truth(classes: int, data: st.DataObject) -> None:
 
 def seen(reference: Tensor) -> View:
     """Return a view of which these attacks only read the reference."""
-    return View(reference, AdapterLayout((), {}, LoraSettings()))
+    return View(reference, AdapterLayout((), {}, LoraSettings(rank=4, alpha=8.0)))
 
 
 def test_the_change_is_boosted() -> None:

@@ -41,7 +41,7 @@ class ToldAttackers(AggregationRule):
                 f"with {uploads} it is f = {used}"
             )
         if malicious > used:
-            return f"{malicious} of {uploads} updates were malicious, f = {used} is used"
+            return f"{malicious} of {uploads} updates were malicious, more than attackers = {used}"
         return None
 
 

@@ -89,8 +89,9 @@ def forget_client(
         When no such participant took part.
     """
     if not 0 <= client < len(shards) or not len(shards[client]):
+        took_part = [str(k) for k, shard in enumerate(shards) if len(shard)]
         raise UserError(
-            f"participant {client} never took part; expected 0 to {len(shards) - 1} with data"
+            f"participant {client} never took part; expected one of: {', '.join(took_part)}"
         )
     empty = shards[client].select(slice(0, 0))
     return (

@@ -55,7 +55,7 @@ def finished() -> tuple[Request, Probes]:
     """Return a federation of five, the last with a backdoor, after five rounds."""
     data, streams = load_digits_split(), Streams(0, "unlearning")
     federation = Federation.create(
-        load_backbone("digits-vit"), LoraSettings(rank=4), TrainingSettings(), 0
+        load_backbone("digits-vit"), LoraSettings(rank=4, alpha=8.0), TrainingSettings(), 0
     )
     private, test = turned(data.private), turned(data.test)
     shards = [private.select(slice(SHARD * k, SHARD * (k + 1))) for k in range(MEMBERS)]

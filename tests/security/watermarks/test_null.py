@@ -31,7 +31,9 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 @pytest.fixture(scope="module")
 def inverted(backbone: Backbone, digits: SplitData) -> Federation:
     """Return a federation whose adapter was trained on inverted digits."""
-    federation = Federation.create(backbone, LoraSettings(), TrainingSettings(epochs=3), 0)
+    federation = Federation.create(
+        backbone, LoraSettings(rank=4, alpha=8.0), TrainingSettings(epochs=3), 0
+    )
     shard = digits.private.select(slice(0, 200))
     negative = Examples({"pixel_values": 1 - shard.inputs["pixel_values"]}, shard.labels)
     trained = federation.train([negative], [np.random.default_rng(0)])

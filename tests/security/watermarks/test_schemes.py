@@ -40,7 +40,7 @@ MEMBERS, ROUNDS = 4, 3
 def world() -> World:
     data = load_digits_split()
     federation = Federation.create(
-        load_backbone("digits-vit"), LoraSettings(rank=4), TrainingSettings(), 0
+        load_backbone("digits-vit"), LoraSettings(rank=4, alpha=8.0), TrainingSettings(), 0
     )
     faded = domain("faded")(data.validation.inputs["pixel_values"], np.random.default_rng(0))
     own = Examples({"pixel_values": faded}, data.validation.labels)
