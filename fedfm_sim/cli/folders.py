@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedfm_sim.cli.shared import tell
+from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.files import cannot_write, made_folder, write_text
 
 if TYPE_CHECKING:
@@ -93,13 +94,25 @@ def free_run_folder(name: str, scenario: Scenario, seed: int) -> Path:
     return path
 
 
-def tell_of_another(out: Path, scenario: Scenario, seed: int) -> None:
-    """Say that a folder that was named holds another run, which is going to be replaced."""
+def check_free(out: Path, scenario: Scenario, seed: int, replace: bool) -> None:
+    """Refuse a folder that was named and holds another run, unless that is to be replaced.
+
+    Raises
+    ------
+    UserError
+        When it holds a run of other settings, seed, files or version.
+    """
     from fedfm_sim.experiments.folder import RunFolder
     from fedfm_sim.experiments.identity import identity_of
 
-    if RunFolder(out, identity_of(scenario, seed)).holds_another_run:
-        tell(f"--out {out}: replaces the run of other settings, seed or files that was there")
+    own = RunFolder(out, identity_of(scenario, seed))
+    if own.holds_another_run and not replace:
+        raise UserError(
+            f"--out {out}: holds a run of other settings, seed, files or version; expected another "
+            "folder, or --replace"
+        )
+    if own.is_finished:
+        tell(f"--out {out}: holds this run, finished; made again, as --resume was not given")
 
 
 def _candidates(first: Path) -> Iterator[Path]:

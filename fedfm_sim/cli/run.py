@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fedfm_sim.cli.folders import free_run_folder, tell_of_another
+from fedfm_sim.cli.folders import check_free, free_run_folder
 from fedfm_sim.cli.shared import Bar, Json, Name, Out, Resume, Set, tell
 from fedfm_sim.reporting.terminal import terminal
 
@@ -25,6 +25,9 @@ def run(
         bool, typer.Option("--keep-updates", help="Keep every round's updates, to unlearn later.")
     ] = False,
     resume: Resume = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over another run that --out holds.")
+    ] = False,
 ) -> None:
     """Run a scenario and show who gained what."""
     from fedfm_sim.experiments.cost import warn_of_cost
@@ -42,7 +45,7 @@ def run(
     if out is None and not as_json:
         folder = free_run_folder(f"{Path(name).stem}-{seed}", scenario, seed)
     elif out is not None and not resume:
-        tell_of_another(out, scenario, seed)
+        check_free(out, scenario, seed, replace)
     if resume and folder is not None:
         refuse_another(folder, scenario, seed)
     warn_of_cost([(scenario, work_of(scenario))], tell)

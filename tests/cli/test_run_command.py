@@ -56,7 +56,12 @@ def test_resume_goes_on_and_takes_what_is_finished(tmp_path: Path) -> None:
     other = CliRunner().invoke(app, [*arguments, "--seed", "1"])
     assert isinstance(other.exception, fs.UserError)
     assert "holds a run of other settings, seed, files or version" in str(other.exception)
+    fresh = [one for one in arguments if one != "--resume"]
+    refused = CliRunner().invoke(app, [*fresh, "--seed", "1"])
+    assert "expected another folder, or --replace" in str(refused.exception)
     assert fs.load(tmp_path).seed == 0
+    printed(*fresh, "--seed", "1", "--replace")
+    assert fs.load(tmp_path).seed == 1
 
 
 def check_folder(folder: Path) -> None:
