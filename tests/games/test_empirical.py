@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,3 +151,14 @@ def test_what_is_no_empirical_game() -> None:
     holes[1, :, 0, 0] = np.nan
     with pytest.raises(UserError, match="NaN only ends"):
         EmpiricalGame(holes, NAMES)
+
+
+def test_payoffs_that_are_known_agree_but_for_rounding() -> None:
+    """Attackers who do nothing have a payoff of 0, of either sign, and an interval of no width."""
+    made = measured(3, 0).solve()[0]
+    one = replace(made, low=np.array([0.0, 12.6]), high=np.array([0.0, 13.6]))
+    two = replace(made, low=np.array([-3e-17, 12.2]), high=np.array([-3e-17, 13.4]))
+    assert one.covers(two)
+    assert two.covers(one)
+    assert not one.covers(replace(two, high=np.array([-3e-17, 12.5])))
+    assert not one.covers(replace(two, low=np.array([1e-3, 12.2]), high=np.array([2e-3, 13.4])))
