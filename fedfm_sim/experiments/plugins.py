@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from pydantic import BaseModel
 
 from fedfm_sim.agents.policies import POLICIES
+from fedfm_sim.core.chosen import Slot
 from fedfm_sim.core.errors import UserError
 from fedfm_sim.core.keys import choices, shortened
 from fedfm_sim.core.registry import Registry
@@ -40,11 +41,10 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 #: What a scenario has one of, and a run can be given as an object.
 SLOTS: dict[str, Registry[Any]] = {
-    "mechanism": MECHANISMS,
-    "defence": DEFENCES,
-    "protection": PROTECTIONS,
-    "leakage": LEAKAGE,
-    "watermark": WATERMARKS,
+    name: slot.registry
+    for name, field in Scenario.model_fields.items()
+    for slot in field.metadata
+    if isinstance(slot, Slot)
 }
 
 
