@@ -38,30 +38,14 @@ def accuracy(result: Run, axes: Axes) -> None:
     """Draw test accuracy and attack success after each round, and what it lost to attackers."""
     rounds = result.rounds
     before = result.summary["accuracy_before"]
-    axes.plot(
-        [0, *rounds["round"]],
-        [before, *rounds["accuracy"]],
-        marker="o",
-        ms=3,
-        color=colour_of("accuracy"),
-        label="accuracy",
-    )
-    axes.plot(
-        rounds["round"],
-        rounds["attack_success"],
-        marker="s",
-        ms=3,
-        color=colour_of("attack success"),
-        label="attack success",
-    )
-    axes.plot(
-        rounds["round"],
-        rounds["accuracy_lost"],
-        marker="v",
-        ms=3,
-        color=colour_of("accuracy lost"),
-        label="accuracy lost to attackers",
-    )
+    numbers = rounds["round"]
+    drawn: list[tuple[Any, Any, str, str, str]] = [
+        ([0, *numbers], [before, *rounds["accuracy"]], "o", "accuracy", ""),
+        (numbers, rounds["attack_success"], "s", "attack success", ""),
+        (numbers, rounds["accuracy_lost"], "v", "accuracy lost", " to attackers"),
+    ]
+    for x, y, marker, name, more in drawn:
+        axes.plot(x, y, marker=marker, ms=3, color=colour_of(name), label=name + more)
     whole_numbers(axes)
     axes.set(
         xlabel="round (0 is the base model)", ylabel="share of test examples", ylim=(-0.05, 1.02)
