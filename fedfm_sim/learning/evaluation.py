@@ -78,8 +78,8 @@ def evaluate(
     backbone: Backbone, layout: AdapterLayout, adapters: Tensor, examples: Examples
 ) -> Evaluation:
     """Evaluate each of (M, P) adapters on the same N examples."""
-    with _merged(backbone, layout) as layers:
-        return _evaluate(backbone, layout, layers, adapters, examples)
+    with _merged(backbone, layout) as model:
+        return model.evaluate(adapters, examples)
 
 
 def evaluate_each(
@@ -91,11 +91,11 @@ def evaluate_each(
     what Python adds to a pass would make lanes wait for each other.
     """
     passes, found = list(_shared(jobs)), dict[int, Evaluation]()
-    with _merged(backbone, layout) as layers:
+    with _merged(backbone, layout) as model:
 
         def evaluate_lane(lane: slice) -> None:
             for numbers in passes[lane]:
-                told = _evaluate_shared(backbone, layout, layers, [jobs[k] for k in numbers])
+                told = model.evaluate_shared([jobs[k] for k in numbers])
                 found.update(zip(numbers, told, strict=True))
 
         in_lanes(evaluate_lane, len(passes), least=2)
@@ -116,69 +116,58 @@ def _shared(jobs: Sequence[tuple[Tensor, Examples]]) -> Iterator[list[int]]:
         yield group
 
 
-_Layers = Mapping[str, _MergedLinear]
+@dataclass(frozen=True)
+class _Model:
+    """A backbone whose layers take merged weights, for the time of `_merged`."""
 
+    backbone: Backbone
+    layout: AdapterLayout
+    layers: Mapping[str, _MergedLinear]
 
-@torch.inference_mode()
-def _evaluate_shared(
-    backbone: Backbone,
-    layout: AdapterLayout,
-    layers: _Layers,
-    jobs: Sequence[tuple[Tensor, Examples]],
-) -> list[Evaluation]:
-    if len(jobs) == 1:
-        return [_evaluate(backbone, layout, layers, *jobs[0])]
-    longest = max(len(examples) for _, examples in jobs)
-    padded = [
-        examples.select(np.arange(longest) % max(1, len(examples)))
-        for adapters, examples in jobs
-        for _ in range(len(adapters))
-    ]
-    whole = _pass(
-        backbone,
-        layout,
-        layers,
-        torch.cat([adapters for adapters, _ in jobs]),
-        Examples.concatenate(padded),
-    )
-    ends = np.cumsum([len(adapters) for adapters, _ in jobs])
-    return [
-        Evaluation(
-            whole.losses[end - len(adapters) : end, : len(examples)],
-            whole.predictions[end - len(adapters) : end, : len(examples)],
-        )
-        for end, (adapters, examples) in zip(ends, jobs, strict=True)
-    ]
+    @torch.inference_mode()
+    def evaluate_shared(self, jobs: Sequence[tuple[Tensor, Examples]]) -> list[Evaluation]:
+        """Evaluate several jobs in one pass, unless there is but one."""
+        if len(jobs) == 1:
+            return [self.evaluate(*jobs[0])]
+        longest = max(len(examples) for _, examples in jobs)
+        padded = [
+            examples.select(np.arange(longest) % max(1, len(examples)))
+            for adapters, examples in jobs
+            for _ in range(len(adapters))
+        ]
+        rows = torch.cat([adapters for adapters, _ in jobs])
+        whole = self._pass(rows, Examples.concatenate(padded))
+        ends = np.cumsum([len(adapters) for adapters, _ in jobs])
+        return [
+            Evaluation(
+                whole.losses[end - len(adapters) : end, : len(examples)],
+                whole.predictions[end - len(adapters) : end, : len(examples)],
+            )
+            for end, (adapters, examples) in zip(ends, jobs, strict=True)
+        ]
 
+    @torch.inference_mode()
+    def evaluate(self, adapters: Tensor, examples: Examples) -> Evaluation:
+        """Evaluate each of (M, P) adapters on the same N examples."""
+        losses = np.empty((len(adapters), len(examples)), dtype=np.float32)
+        predictions = np.empty((len(adapters), *examples.labels.shape), dtype=np.int64)
+        for rows, tiled in _blocks(adapters, examples):
+            block = self._pass(adapters[rows], tiled)
+            losses[rows], predictions[rows] = block.losses, block.predictions
+        return Evaluation(losses, predictions)
 
-@torch.inference_mode()
-def _evaluate(
-    backbone: Backbone,
-    layout: AdapterLayout,
-    layers: _Layers,
-    adapters: Tensor,
-    examples: Examples,
-) -> Evaluation:
-    losses = np.empty((len(adapters), len(examples)), dtype=np.float32)
-    predictions = np.empty((len(adapters), *examples.labels.shape), dtype=np.int64)
-    for rows, tiled in _blocks(adapters, examples):
-        block = _pass(backbone, layout, layers, adapters[rows], tiled)
-        losses[rows], predictions[rows] = block.losses, block.predictions
-    return Evaluation(losses, predictions)
+    def _pass(self, adapters: Tensor, examples: Examples) -> Evaluation:
+        logits = self.logits(adapters, examples)
+        losses = example_losses(logits, examples.labels).view(len(adapters), -1)
+        best = logits.argmax(-1).view(*losses.shape, *examples.labels.shape[1:])
+        return Evaluation(losses.numpy(), best.numpy())
 
-
-def _pass(
-    backbone: Backbone,
-    layout: AdapterLayout,
-    layers: _Layers,
-    adapters: Tensor,
-    examples: Examples,
-) -> Evaluation:
-    """Evaluate (M, P) adapters, each on its own N of M N examples that stand in their order."""
-    logits = _logits(backbone, layout, layers, adapters, examples)
-    losses = example_losses(logits, examples.labels).view(len(adapters), -1)
-    best = logits.argmax(-1).view(*losses.shape, *examples.labels.shape[1:])
-    return Evaluation(losses.numpy(), best.numpy())
+    def logits(self, adapters: Tensor, examples: Examples) -> Tensor:
+        """Return the logits of (M, P) adapters, each on its own N of M N examples in order."""
+        for module, (a, b) in self.layout.factors(adapters).items():
+            self.layers[module].merge(a, b, self.layout.scaling)
+        logits: Tensor = self.backbone.model(**examples.inputs).logits
+        return logits
 
 
 @torch.inference_mode()
@@ -189,9 +178,9 @@ def log_probabilities(
 
     Of texts, it is of the word after each token, (M, N, T, V).
     """
-    with _merged(backbone, layout) as layers:
+    with _merged(backbone, layout) as model:
         parts = [
-            _logits(backbone, layout, layers, adapters[rows], tiled).log_softmax(-1)
+            model.logits(adapters[rows], tiled).log_softmax(-1)
             for rows, tiled in _blocks(adapters, examples)
         ]
     whole = torch.cat(parts)
@@ -199,12 +188,12 @@ def log_probabilities(
 
 
 @contextmanager
-def _merged(backbone: Backbone, layout: AdapterLayout) -> Iterator[_Layers]:
+def _merged(backbone: Backbone, layout: AdapterLayout) -> Iterator[_Model]:
     """Put layers with merged weights into the backbone for the time of the block."""
     merged = {m: _MergedLinear(backbone.model.get_submodule(m)) for m in layout.modules}
     try:
         _install(backbone, merged)
-        yield merged
+        yield _Model(backbone, layout, merged)
     finally:
         _install(backbone, {m: layer.base for m, layer in merged.items()})
 
@@ -215,20 +204,6 @@ def _blocks(adapters: Tensor, examples: Examples) -> Iterator[tuple[slice, Examp
     for start in range(0, len(adapters), block):
         stop = min(start + block, len(adapters))
         yield slice(start, stop), Examples.concatenate([examples] * (stop - start))
-
-
-def _logits(
-    backbone: Backbone,
-    layout: AdapterLayout,
-    layers: _Layers,
-    adapters: Tensor,
-    examples: Examples,
-) -> Tensor:
-    """Return the logits of adapters, each on its own part of examples that stand in their order."""
-    for module, (a, b) in layout.factors(adapters).items():
-        layers[module].merge(a, b, layout.scaling)
-    logits: Tensor = backbone.model(**examples.inputs).logits
-    return logits
 
 
 def output_first(layer: nn.Module) -> Tensor:
